@@ -1,0 +1,39 @@
+"""The command line: data on stdout, talk on stderr, exit codes as in :mod:`bayeslaw.cli.guard`.
+
+Each command lives in its family's file and imports what it needs when it runs, so that ``bayeslaw --help`` does not
+wait for JAX. Commands call the public Python functions and nothing beneath them.
+"""
+
+from __future__ import annotations
+
+import click
+
+from bayeslaw import __version__
+from bayeslaw.cli.catalog import laws, models
+from bayeslaw.cli.demo import demo
+from bayeslaw.cli.fitting import check, fit
+from bayeslaw.cli.forecasting import forecast
+from bayeslaw.cli.guard import GuardedGroup
+from bayeslaw.cli.loading import load
+
+EPILOG = """Exit codes: 0 fine; 1 the answer is bad news, such as diagnostics that fail; 2 no answer, because of wrong
+usage, bad input or a defect; 130 interrupted."""
+
+
+@click.group(cls=GuardedGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bayeslaw")
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
+def cli(debug: bool) -> None:
+    """Forecast the loss of pretraining runs, with honest uncertainty.
+
+    Start with `bayeslaw demo`, or with `bayeslaw load LOG --explain` on a log of your own.
+    """
+
+
+for command in (load, fit, check, forecast, models, laws, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the console script; leaves with one of the documented exit codes."""
+    cli.main(prog_name="bayeslaw")

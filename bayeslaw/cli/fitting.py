@@ -1,0 +1,85 @@
+"""``bayeslaw fit`` and ``bayeslaw check``: a posterior, and whether to trust it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bayeslaw.cli.guard import BAD_NEWS, OK, say
+from bayeslaw.cli.output import emit_json, json_option, rows_of, writable
+from bayeslaw.cli.progress import sampling_progress
+from bayeslaw.cli.reading import Reading, reading_options
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@reading_options
+@click.option("-m", "--model", default="chinchilla", show_default=True, help="A model card: its name, or a TOML file.")
+@click.option("-o", "--output", default="fit.nc", show_default=True, metavar="FILE", help="Where to save the fit.")
+@click.option("--where", metavar="QUERY", help="Fit these rows only; a pandas query, e.g. \"split == 'fit'\".")
+@click.option("--seed", default=0, show_default=True, help="The same seed, data and card give the same fit.")
+@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--warmup", type=click.IntRange(min=1), help="Warm-up draws per chain.")
+@click.option("--draws", type=click.IntRange(min=1), help="Draws kept per chain.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
+@json_option
+@click.pass_context
+def fit(
+    ctx: click.Context,
+    data: tuple[str, ...],
+    reading: Reading,
+    model: str,
+    output: str,
+    where: str | None,
+    seed: int,
+    chains: int,
+    warmup: int | None,
+    draws: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Fit a model card to runs and save the fit.
+
+    Prints whether the fit can be trusted; the exit code is 1 if not, and the fit is saved all the same.
+    """
+    import bayeslaw
+
+    writable(output)
+    runs = reading.read(data)
+    if where:
+        runs = runs.where(where)
+    with sampling_progress(quiet) as progress:
+        result = bayeslaw.fit(
+            runs, model=model, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=progress
+        )  # fmt: skip
+    result.save(output)
+    verdict = result.check()
+    if as_json:
+        _emit_check("fit", verdict, path=output, model=model)
+    else:
+        click.echo(str(result))
+    if not quiet:
+        say(f"saved to {output}; next: bayeslaw forecast {output} --at ROWS")
+    ctx.exit(OK if verdict.ok else BAD_NEWS)
+
+
+@click.command()
+@click.argument("path", metavar="FIT")
+@json_option
+@click.pass_context
+def check(ctx: click.Context, path: str, as_json: bool) -> None:
+    """Say whether a saved fit can be trusted; exit 1 if not."""
+    import bayeslaw
+
+    verdict = bayeslaw.load_fit(path).check()
+    if as_json:
+        _emit_check("check", verdict, path=path)
+    else:
+        click.echo(str(verdict))
+    ctx.exit(OK if verdict.ok else BAD_NEWS)
+
+
+def _emit_check(schema: str, verdict: Any, **content: Any) -> None:
+    columns = list(verdict.frame.columns)
+    emit_json(schema, columns, **content, ok=bool(verdict.ok), verdict=str(verdict), checks=rows_of(verdict.frame))

@@ -1,0 +1,101 @@
+"""``bayeslaw forecast``: bands for rows that have no loss yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bayeslaw.cli.guard import say
+from bayeslaw.cli.output import cell, drawable, emit_json, emit_table, json_option, rows_of, writable
+from bayeslaw.cli.reading import Reading, reading_options
+
+#: columns of a band that say which row it is, in the order in which a person reads them
+IDENTITY = ("run", "group", "n_params", "recurrence", "exit_step", "step", "tokens")
+
+
+def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[float, ...]:
+    hint = "write per cent with commas between, as in --levels 50,90."
+    try:
+        percents = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers; {hint}") from None
+    for percent in percents:
+        if not 1 <= percent < 100:
+            raise click.BadParameter(f"{percent:g} is not between 1 and 100; {hint}")
+    return tuple(round(percent / 100, 6) for percent in percents)
+
+
+@click.command()
+@click.argument("path", metavar="FIT")
+@click.option("--at", required=True, metavar="FILE", help="The rows to forecast: a table like the log, without losses.")
+@click.option("--given", metavar="FILE", help="What is known of those runs so far: a log.")
+@reading_options
+@click.option("--levels", default="50,90", show_default=True, callback=_levels, help="Levels of the bands, per cent.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same band.")
+@click.option("-o", "--output", metavar="FILE", help="Write the band as CSV; - is stdout.")
+@click.option("--plot", metavar="FILE", help="Draw the band, e.g. band.png.")
+@json_option
+def forecast(
+    path: str,
+    at: str,
+    given: str | None,
+    reading: Reading,
+    levels: tuple[float, ...],
+    seed: int,
+    output: str | None,
+    plot: str | None,
+    as_json: bool,
+) -> None:
+    """Forecast the loss of rows from a saved fit.
+
+    Prints a table, or with --json or -o - a record for programs. A band loLL-hiLL bounds an observed loss with
+    probability LL per cent; curve_lo-curve_hi bounds the smooth curve beneath the noise.
+    """
+    import bayeslaw
+
+    if as_json and output == "-":
+        raise click.UsageError("--json and -o - both want stdout; leave one of them out.")
+    writable(output)
+    drawable(plot)
+    rows = reading.read(at, need_loss=False)
+    known = None if given is None else reading.read(given)
+    band = bayeslaw.forecast(bayeslaw.load_fit(path), at=rows, given=known, levels=levels, seed=seed)
+    if output is not None:
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            band.frame.to_csv(file, index=False, lineterminator="\n")
+    if as_json:
+        emit_json("forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame))
+    elif output != "-":
+        print_band(band.frame, levels)
+    if plot is not None:
+        from bayeslaw.plots.bands import plot_band
+
+        plot_band(band, known, given=known, level=max(levels)).savefig(plot)
+        say(f"drew {plot}")
+
+
+def print_band(frame: Any, levels: tuple[float, ...]) -> None:
+    """Print a band as a table: identity of each row, median and one column per level, nats per token."""
+    from bayeslaw.data.units import human
+
+    identity = [name for name in IDENTITY if name in frame and frame[name].notna().any()]
+    # Steps and tokens tell rows of a run apart, so they keep more digits than a size needs.
+    spell: dict[str, Callable[[Any], str]] = {
+        **dict.fromkeys(("n_params", "recurrence", "exit_step"), human),
+        "step": "{:,.0f}".format,
+        "tokens": lambda value: human(value, 5),
+    }
+    names = [f"{100 * level:g}" for level in sorted(levels)]
+    header = [*identity, "median", *[f"{name} % band" for name in names]]
+    rows = [
+        [
+            *[cell(row[name], spell.get(name, str)) for name in identity],
+            f"{row['median']:.4f}",
+            *[f"{row['lo' + name]:.4f} - {row['hi' + name]:.4f}" for name in names],
+        ]
+        for row in frame.to_dict(orient="records")
+    ]
+    emit_table(header, rows, left=2 if "group" in identity else 1)
+    say("losses in nats per token; each band is for an observed loss.")

@@ -1,0 +1,74 @@
+"""``bayeslaw load``: what a log holds, before anything is fitted to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bayeslaw.cli.output import cell, emit_json, emit_table, json_option, rows_of
+from bayeslaw.cli.reading import Reading, reading_options
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@reading_options
+@click.option("--explain", is_flag=True, help="Which column was taken for what, what was derived, and every oddity.")
+@json_option
+def load(paths: tuple[str, ...], reading: Reading, explain: bool, as_json: bool) -> None:
+    """Read training logs and show the runs in them."""
+    from bayeslaw.cli.guard import say
+    from bayeslaw.data.units import human
+
+    runs = reading.read(paths)
+    summary = summarise(runs)
+    if as_json:
+        emit_json(
+            "load",
+            list(summary.columns),
+            source=runs.source,
+            fingerprint=runs.fingerprint,
+            mapping=runs.mapping,
+            notes=list(runs.notes),
+            runs=rows_of(summary),
+            facts=rows_of(runs.facts),
+        )
+        return
+    if explain:
+        click.echo(runs.explain())
+        return
+    spell: dict[str, Callable[[Any], str]] = {
+        **dict.fromkeys(("n_params", "tokens"), human),
+        **dict.fromkeys(("step", "recurrence"), "{:,.0f}".format),
+        **dict.fromkeys(("first_loss", "last_loss"), "{:.4f}".format),
+    }
+    emit_table(
+        [name.replace("_", " ") for name in summary.columns],
+        [
+            [cell(value, spell.get(name, str)) for name, value in zip(summary.columns, row, strict=True)]
+            for row in summary.itertuples(index=False)
+        ],
+    )
+    if len(runs.facts):
+        say(f"{len(runs.facts)} oddities; --explain tells them.")
+
+
+def summarise(runs: Any) -> Any:
+    """One row per run: rows read, rows kept, where its curve ends, first and last loss in nats."""
+    import pandas as pd
+
+    rows = []
+    for name, read in runs.frame.groupby("run", sort=False):
+        curve = runs.curve(name)
+        row = {"run": name}
+        for column in ("group", "n_params", "recurrence"):
+            if column in curve:
+                row[column] = curve[column].iloc[-1] if len(curve) else None
+        row |= {"rows": len(read), "kept": len(curve)}
+        for column in ("step", "tokens"):
+            if column in curve:
+                row[column] = curve[column].max()
+        row |= {"first_loss": curve["loss"].iloc[0], "last_loss": curve["loss"].iloc[-1]} if len(curve) else {}
+        rows.append(row)
+    return pd.DataFrame(rows)

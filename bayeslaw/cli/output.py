@@ -1,0 +1,101 @@
+"""What goes to stdout: plain tables for people, JSON with a schema and units for programs. Never a colour."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+#: unit of each column of the data contract and of a band, as written into JSON
+UNITS = {
+    "step": "optimizer steps",
+    "tokens": "tokens",
+    "n_params": "parameters",
+    "n_params_once": "parameters",
+    "n_params_recurrent": "parameters",
+    "recurrence": "recurrent steps",
+    "exit_step": "recurrent steps",
+    "flops": "FLOP",
+    "loss": "nats per token",
+}
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+_LOSSES = ("mean", "median", "first_loss", "last_loss", "lowest_loss")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, with a schema name and units.")
+
+
+def unit_of(column: str) -> str | None:
+    """Unit of a column, None for names and for what has none."""
+    name = column.removeprefix("curve_")
+    if name in _LOSSES or (name[:2] in ("lo", "hi") and name[2:].replace(".", "").isdigit()):
+        return UNITS["loss"]
+    return UNITS.get(column)
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it: numpy scalars become numbers, what is not a finite number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else _text_or_null(value)
+
+
+def _text_or_null(value: Any) -> str | None:
+    return None if value != value or str(value) in ("<NA>", "NaT") else str(value)
+
+
+def rows_of(frame: Any) -> list[dict[str, Any]]:
+    """The rows of a pandas DataFrame as JSON objects."""
+    return [plain(row) for row in frame.to_dict(orient="records")]
+
+
+def emit_json(schema: str, columns: Sequence[str], **content: Any) -> None:
+    """Print one JSON document: its schema (name/version), the units of ``columns``, and the content."""
+    units = {column: unit_of(column) for column in columns if unit_of(column)}
+    document = {"schema": f"bayeslaw.{schema}/1", "units": units, **plain(content)}
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """Print an aligned table; the first ``left`` columns are text and lean left, the others right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        click.echo("  ".join(cells).rstrip())
+
+
+def cell(value: Any, spell: Callable[[Any], str]) -> str:
+    """A table cell: ``spell(value)``, or a dash where there is no value."""
+    return "-" if plain(value) is None else spell(value)
+
+
+def writable(path: str | None) -> None:
+    """Fail now, and not after minutes of sampling, if ``path`` cannot be written."""
+    if path is None or path == "-":
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise click.UsageError(f"{path} is a folder; name a file to write.")
+    if not target.parent.is_dir():
+        raise click.UsageError(
+            f"{path} cannot be written, for the folder {target.parent} does not exist; create it first."
+        )
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise click.UsageError(f"{path} cannot be written: permission denied.")
+
+
+def drawable(path: str | None) -> None:
+    """As :func:`writable`, for a picture: also fail on a format that cannot be drawn."""
+    writable(path)
+    if path is not None and Path(path).suffix.lower() not in PICTURES:
+        raise click.UsageError(f"cannot draw {path}: name a file that ends in {', '.join(PICTURES)}.")

@@ -1,0 +1,65 @@
+"""Options that say how a log is to be read, shared by every command that reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a log: canonical column -> its name in the file, and what the file leaves out."""
+
+    columns: dict[str, str]
+    n_params: str | None = None
+    group: str | None = None
+    batch_tokens: str | None = None
+
+    def read(self, paths: str | Sequence[str], *, need_loss: bool = True) -> Runs:
+        """The runs of one or several files."""
+        import bayeslaw
+
+        columns = {name: source for name, source in self.columns.items() if need_loss or name != "loss"}
+        files = [paths] if isinstance(paths, str) else list(paths)
+        return bayeslaw.load(
+            files[0] if len(files) == 1 else files,
+            columns=columns or None,
+            n_params=self.n_params,
+            group=self.group,
+            batch_tokens=self.batch_tokens,
+            need_loss=need_loss,
+        )
+
+
+def _columns(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    columns = {}
+    for value in values:
+        name, separator, source = value.partition("=")
+        if not (name and separator and source):
+            raise click.BadParameter(f"{value!r} is not NAME=COLUMN; write for example --column loss=train/loss.")
+        columns[name.strip()] = source
+    return columns
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the reading options to a command, which receives them as one argument ``reading``."""
+
+    @click.option(
+        "--column", "columns", multiple=True, callback=_columns, metavar="NAME=COLUMN",
+        help="The file's column for one of ours, e.g. loss=train/loss. May be repeated.",
+    )  # fmt: skip
+    @click.option("--n-params", metavar="N", help="Parameters of every run, e.g. 70B, where the log does not say.")
+    @click.option("--group", help="Corpus or family of every run, where the log does not say.")
+    @click.option("--batch-tokens", metavar="TOKENS", help="Tokens per optimizer step: tokens = step x TOKENS.")
+    @wraps(command)
+    def wrapper(*args: Any, columns: Any, n_params: Any, group: Any, batch_tokens: Any, **kwargs: Any) -> Any:
+        return command(*args, reading=Reading(columns, n_params, group, batch_tokens), **kwargs)
+
+    return wrapper

@@ -1,0 +1,95 @@
+"""Turning a source column into numbers, or naming the cell that is not one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data import units
+from bayeslaw.errors import DataError
+
+_MISSING = {"", "none", "null", "na", "n/a", "<na>"}
+_BELOW = {"loss": "a cross-entropy in nats is never negative", "step": "steps count up from 0"}
+#: a person may write these as "70B" in a table
+_HUMAN = ("n_params", "n_params_once", "n_params_recurrent", "tokens", "flops")
+
+
+def as_numbers(column: pd.Series, name: str, source_name: str, where) -> tuple[np.ndarray, np.ndarray]:
+    """The column as float64, and a mask of the cells that held nothing.
+
+    ``where(i)`` names row i for the message, as in "run '7b', row 12". Raises DataError for text that is no number.
+    """
+    if pd.api.types.is_bool_dtype(column.dtype):
+        raise DataError(f"Column {source_name!r} holds true and false, but {name} is a number. Map another column.")
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        empty = (
+            column.isna().to_numpy(dtype=bool)
+            if isinstance(column.dtype, pd.api.extensions.ExtensionDtype)
+            else np.zeros(len(column), bool)
+        )
+        if pd.api.types.is_complex_dtype(column.dtype):
+            raise DataError(f"Column {source_name!r} holds complex numbers, but {name} is a real number.")
+        return column.to_numpy(dtype=np.float64, na_value=np.nan), empty
+    codes, texts = pd.factorize(column, use_na_sentinel=True)
+    values = np.full(len(texts) + 1, np.nan)
+    blank = np.zeros(len(texts) + 1, bool)
+    blank[-1] = True
+    for i, text in enumerate(texts):
+        number = _number(text, name)
+        if number is None:
+            row = int(np.argmax(codes == i))
+            hint = ' such as "70B" or 1e9' if name in _HUMAN else ""
+            raise DataError(
+                f"{where(row)}: column {source_name!r} holds {text!r}, but {name} must be a number{hint}. "
+                f"Correct that cell, or leave it empty if it is unknown."
+            )
+        blank[i] = number == "blank"
+        values[i] = np.nan if blank[i] else number
+    return values[codes], blank[codes]
+
+
+def _number(text: object, name: str):
+    """A float, "blank" for a cell that says nothing, or None for something that is not a number."""
+    if isinstance(text, (bool, np.bool_)):
+        return None
+    if not isinstance(text, str):
+        try:
+            return float(text)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return None
+    stripped = text.strip()
+    if stripped.lower() in _MISSING:
+        return "blank"
+    try:
+        return float(stripped)
+    except ValueError:
+        pass
+    if name in _HUMAN:
+        try:
+            return units.parse(stripped, name)
+        except DataError:
+            return None
+    return None
+
+
+def check_range(values: np.ndarray, name: str, where) -> None:
+    """Raise DataError for a value that the column cannot have; NaN passes (unknown)."""
+    if name in ("tokens", "n_params", "n_params_recurrent", "recurrence", "exit_step"):
+        bad, rule = values <= 0, "must be above zero"
+    elif name in ("loss", "step", "n_params_once", "flops", "grad_norm"):
+        bad, rule = values < 0, _BELOW.get(name, "cannot be negative")
+    else:
+        return
+    infinite = np.isinf(values)
+    if name in ("loss", "grad_norm"):  # a run that blew up logs infinities: a fact, not an error
+        bad &= ~infinite
+    elif infinite.any():
+        bad, rule = infinite, "must be finite"
+    if bad.any():
+        row = int(np.argmax(bad))
+        count = int(bad.sum())
+        more = f" ({count:,} rows are like this)" if count > 1 else ""
+        raise DataError(
+            f"{where(row)}: {name} is {values[row]:g}, but {rule}{more}. "
+            f"Correct the cell, or leave it empty if it is unknown."
+        )

@@ -1,0 +1,276 @@
+"""What the trainers call things: canonical column names and the aliases that are recognised.
+
+The names were read in the trainers' own code. To teach bayeslaw another trainer, add ``(alias, trainer)`` to the
+canonical column's tuple. Comparison ignores case and surrounding blanks. The canonical name itself always wins; two
+aliases of one column in the same table are an error, because guessing there would silently fit the wrong curve.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bayeslaw.errors import DataError
+
+#: canonical columns in the order in which a Runs table shows them, with their unit or meaning
+CANONICAL: dict[str, str] = {
+    "run": "name of the run",
+    "group": "corpus or family over which parameters are pooled",
+    "step": "optimizer step",
+    "tokens": "cumulative training tokens",
+    "n_params": "number of parameters",
+    "n_params_once": "parameters outside the loop of a looped model",
+    "n_params_recurrent": "parameters inside the loop of a looped model",
+    "recurrence": "maximum recurrent steps of a looped model",
+    "exit_step": "recurrent step whose loss it is, empty for the total loss",
+    "loss": "nats per token",
+    "lr": "learning rate at the step",
+    "grad_norm": "L2 norm of the gradient",
+    "flops": "training compute so far, FLOP",
+    "data_order": "runs with the same value saw the same batch at the same step",
+}
+GATE = re.compile(r"gate_\d+")
+TEXT = ("run", "group", "data_order")
+
+ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
+    "run": (("run_name", "W&B"), ("run_id", "W&B"), ("run name", "W&B"), ("experiment", "MLflow")),
+    "group": (("corpus", "tables"), ("family", "tables")),
+    "step": (
+        ("train/global_step", "HF Trainer through W&B"),
+        ("trainer/global_step", "Lightning through W&B"),
+        ("global_step", "Levanter"),
+        ("iteration", "Megatron, nanotron"),
+        ("time/batch", "Composer, LLM Foundry"),
+        ("steps", "tables"),
+        ("iter", "nanoGPT"),
+    ),
+    "tokens": (
+        ("num_input_tokens_seen", "HF Trainer"),
+        ("train/num_input_tokens_seen", "HF Trainer through W&B"),
+        ("n_tokens_seen", "torchtitan"),
+        ("throughput/total_tokens", "OLMo, Levanter"),
+        ("throughput/total tokens", "OLMo-core"),
+        ("consumed_tokens", "nanotron"),
+        ("time/token", "Composer, LLM Foundry"),
+        ("tokens_seen", "tables"),
+        ("train_tokens", "tables"),
+        ("n_tokens", "tables"),
+        ("num_tokens", "tables"),
+        ("total_tokens", "tables"),
+        ("D", "scaling-law tables"),
+    ),
+    "n_params": (
+        ("params", "tables"),
+        ("num_params", "tables"),
+        ("parameters", "tables"),
+        ("num_parameters", "tables"),
+        ("n_parameters", "tables"),
+        ("parameter_count", "Levanter"),
+        ("N", "scaling-law tables"),
+    ),
+    "recurrence": (("num_recurrence", "looped models"), ("n_loops", "looped models"), ("num_loops", "looped models")),
+    "loss": (
+        ("train/loss", "HF Trainer through W&B, Levanter"),
+        ("train_loss", "nanoGPT, Lightning"),
+        ("loss_metrics/global_avg_loss", "torchtitan"),
+        ("train/CrossEntropyLoss", "OLMo"),
+        ("train/CE loss", "OLMo-core"),
+        ("lm_loss", "nanotron"),
+        ("lm loss", "Megatron"),
+        ("lm-loss", "Megatron"),
+        ("metrics/train/LanguageCrossEntropy", "Composer, LLM Foundry"),
+        ("loss/train/total", "Composer, LLM Foundry"),
+        ("learning/loss", "MaxText"),
+        ("training_loss", "tables"),
+        ("training loss", "tables"),
+        ("train/ce_loss", "tables"),
+        ("final_loss", "tables"),
+    ),
+    "lr": (
+        ("learning_rate", "HF Trainer"),
+        ("train/learning_rate", "HF Trainer through W&B"),
+        ("train/lr", "nanoGPT kin"),
+        ("optim/learning_rate_group0", "OLMo"),
+        ("optim/LR (group 0)", "OLMo-core"),
+        ("optim/learning_rate", "Levanter"),
+        ("learning-rate", "Megatron"),
+        ("learning rate", "Megatron"),
+        ("learning/current_learning_rate", "MaxText"),
+    ),
+    "grad_norm": (
+        ("train/grad_norm", "HF Trainer through W&B"),
+        ("optim/total_grad_norm", "OLMo"),
+        ("optim/total grad norm", "OLMo-core"),
+        ("grad/norm/total", "Levanter"),
+        ("grad-norm", "Megatron"),
+        ("grad norm", "Megatron"),
+        ("l2_norm/grad/global", "Composer, LLM Foundry"),
+        ("learning/grad_norm", "MaxText"),
+    ),
+    "flops": (("total_flos", "HF Trainer"), ("train_flops", "tables"), ("C", "scaling-law tables")),
+}
+
+#: taken for ``loss`` only when no train loss is there, and then said
+EVAL_LOSS: tuple[tuple[str, str], ...] = (
+    ("eval_loss", "HF Trainer"),
+    ("eval/loss", "HF Trainer through W&B, Levanter"),
+    ("eval/avg_loss", "MaxText"),
+    ("val_loss", "nanoGPT, Lightning"),
+    ("val/loss", "nanoGPT kin"),
+    ("valid_loss", "fairseq"),
+    ("validation_loss", "tables"),
+    ("validation loss", "tables"),
+    ("metrics/eval/LanguageCrossEntropy", "Composer, LLM Foundry"),
+    ("test_loss", "tables"),
+)
+
+#: every W&B table has ``_step``, which counts calls of ``log``: taken only when nothing better is there
+LAST_RESORT: dict[str, tuple[tuple[str, str], ...]] = {
+    "step": (("_step", "W&B"),),
+    "loss": (("lm loss validation", "Megatron"),),
+    "lr": (("lr-DecoupledAdamW/group0", "Composer"), ("lr-DecoupledLionW/group0", "Composer")),
+}
+
+_OTHER_UNITS = (
+    (
+        re.compile(r"(^|[/_ .-])(bits?[ _-]?per[ _-]?byte|bpb)($|[/_ .-])", re.I),
+        "in bits per byte: multiply by ln 2 = 0.6931 and by the tokenizer's mean bytes per token",
+    ),
+    (
+        re.compile(r"(^|[/_ .-])(bits?([ _-]?per[ _-]?(token|tok))?|bpt)($|[/_ .-])", re.I),
+        "in bits per token: multiply by ln 2 = 0.6931",
+    ),
+    (re.compile(r"(^|[/_ .-])(perplexity|ppl)($|[/_ .-])", re.I), "a perplexity: take its natural logarithm"),
+)
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which source column plays which part: ``mapping`` canonical → source, ``notes`` what a reader should know."""
+
+    mapping: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def is_canonical(name: str) -> bool:
+    """True for a column of the contract, ``gate_1`` ... included."""
+    return name in CANONICAL or GATE.fullmatch(name) is not None
+
+
+def match(columns: Sequence[str], chosen: Mapping[str, str] | None = None, *, need_loss: bool = True) -> Match:
+    """Find the canonical columns among a table's column names.
+
+    Parameters
+    ----------
+    columns : the table's column names.
+    chosen : canonical → source name, the user's own choice; it beats every alias.
+    need_loss : whether a table without a loss is an error.
+
+    Raises
+    ------
+    DataError
+        Unknown names in ``chosen``, two candidates for one column, no loss, or a loss in other units only.
+    """
+    chosen = dict(chosen or {})
+    _check_chosen(columns, chosen)
+    by_key: dict[str, str] = {}
+    for column in columns:
+        by_key.setdefault(_key(column), column)
+    mapping = dict(chosen)
+    taken = set(chosen.values())
+    notes: list[str] = []
+    for canonical in CANONICAL:
+        if canonical in mapping:
+            continue
+        if canonical in columns and canonical not in taken:
+            mapping[canonical] = canonical
+            continue
+        tiers = [((canonical, ""),), ALIASES.get(canonical, ()), LAST_RESORT.get(canonical, ())]
+        if canonical == "loss":
+            tiers.insert(2, EVAL_LOSS)
+        for tier in tiers:
+            found = _present(tier, by_key, taken)
+            if len(found) > 1:
+                raise DataError(_ambiguous(canonical, found))
+            if found:
+                source, trainer = found[0]
+                mapping[canonical] = source
+                taken.add(source)
+                if tier is EVAL_LOSS:
+                    notes.append(f"The loss is the validation loss {source!r}: there is no train loss here.")
+                elif trainer:
+                    notes.append(f"Column {source!r} was read as {canonical} (the name that {trainer} uses).")
+                break
+    mapping.update({c: c for c in columns if GATE.fullmatch(c) and c not in taken})
+    if "loss" in mapping and mapping["loss"] not in {a for a, _ in EVAL_LOSS}:
+        idle = [source for source, _ in _present(EVAL_LOSS, by_key, set(mapping.values()))]
+        if idle:
+            notes.append(
+                f"The loss is {mapping['loss']!r}; the validation loss {_quoted(idle)} was left aside. "
+                f'To fit it instead: columns={{"loss": "{idle[0]}"}}, or --column loss={idle[0]}.'
+            )
+    if need_loss and "loss" not in mapping:
+        raise DataError(_no_loss(columns))
+    return Match(mapping, tuple(notes))
+
+
+def _key(name: str) -> str:
+    # N, D and C are symbols: folding their case would take a column "n" or "c" for one.
+    name = str(name).strip()
+    return name if len(name) == 1 else name.lower()
+
+
+def _present(aliases: Iterable[tuple[str, str]], by_key: Mapping[str, str], taken: set[str]) -> list[tuple[str, str]]:
+    found = [(by_key[_key(alias)], trainer) for alias, trainer in aliases if _key(alias) in by_key]
+    return [(source, trainer) for source, trainer in dict(found).items() if source not in taken]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(str(n)) for n in names)
+
+
+def _check_chosen(columns: Sequence[str], chosen: Mapping[str, str]) -> None:
+    for canonical, source in chosen.items():
+        if not is_canonical(canonical):
+            raise DataError(
+                f"columns= names {canonical!r}, which is not a column of bayeslaw. "
+                f'It maps bayeslaw\'s name to yours, as in {{"loss": "train/loss"}}; the names are '
+                f"{', '.join(CANONICAL)} and gate_1, gate_2, ..."
+            )
+        if source not in columns:
+            near = difflib.get_close_matches(str(source), [str(c) for c in columns], n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise DataError(
+                f"columns= asks for {canonical} from {source!r}, but the table has no such column.{hint} "
+                f"Its columns are {_quoted(columns)}."
+            )
+
+
+def _ambiguous(canonical: str, found: Sequence[tuple[str, str]]) -> str:
+    names = [source for source, _ in found]
+    return (
+        f"{len(names)} columns could be {canonical} ({CANONICAL[canonical]}): {_quoted(names)}. Choose one: "
+        f'columns={{"{canonical}": "{names[0]}"}} in Python, --column {canonical}="{names[0]}" on the command line.'
+    )
+
+
+def _no_loss(columns: Sequence[str]) -> str:
+    for column in columns:
+        for pattern, remedy in _OTHER_UNITS:
+            if pattern.search(str(column)):
+                return (
+                    f"The table has no loss in nats per token, only {column!r}, which looks like a loss {remedy}. "
+                    f'Add the converted numbers as a column "loss" and load the table again.'
+                )
+    known = {alias: alias for alias, _ in (*ALIASES["loss"], *EVAL_LOSS)} | {"loss": "loss"}
+    near = [str(c) for c in columns if "loss" in str(c).lower() or "entropy" in str(c).lower()]
+    if not near:
+        near = [str(c) for c in columns if difflib.get_close_matches(str(c).lower(), known, n=1, cutoff=0.6)]
+    hint = (
+        f'The nearest is {near[0]!r}: if that is it, columns={{"loss": "{near[0]}"}}, or --column loss="{near[0]}".'
+        if near
+        else 'Name it: columns={"loss": "<your column>"}, or --column loss=<your column>.'
+    )
+    return f"There is no loss column (nats per token) among {_quoted(columns)}. {hint}"

@@ -1,0 +1,171 @@
+"""Whether a fit can be trusted, in plain words, and how well its law predicts its own data point by point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from arviz_stats.base import array_stats
+
+from bayeslaw.errors import FitError
+
+if TYPE_CHECKING:
+    from bayeslaw.fit import Fit
+
+#: defaults of ``check``; sources: Vehtari et al. 2021 (arXiv 1903.08008) for R-hat and ESS, Betancourt 2016
+#: (arXiv 1604.00695) for E-BFMI
+RHAT, ESS, EBFMI, MAX_STEPS = 1.01, 400.0, 0.3, 1023
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """The verdict on a fit's sampling.
+
+    Attributes
+    ----------
+    ok : True if every test passed.
+    frame : one row per test: test, value, threshold, ok, where (the worst parameter or chain), remedy (if it failed).
+    notes : what was dropped from the card when it met the data.
+    """
+
+    ok: bool
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.ok:
+            head = "The sampling can be trusted: all checks passed."
+        else:
+            failed = ", ".join(self.frame.loc[~self.frame["ok"], "test"])
+            head = f"Do not trust this fit yet: {failed} failed."
+        lines = [head]
+        for row in self.frame.itertuples(index=False):
+            mark = "ok  " if row.ok else "FAIL"
+            lines.append(f"  {mark} {row.test:<12} {row.value:>10} (wanted {row.threshold}){row.where}")
+            if not row.ok:
+                lines.append(f"       {row.remedy}")
+        return "\n".join(lines)
+
+
+def check(
+    fit: Fit, *, rhat: float = RHAT, ess: float = ESS, divergences: float = 0, ebfmi: float = EBFMI, depth: float = 0.01
+) -> Check:
+    """Judge the sampling of a fit.
+
+    Parameters
+    ----------
+    rhat : largest split, rank-normalised R-hat allowed (needs two chains).
+    ess : smallest bulk and tail effective sample size allowed, over all coordinates.
+    divergences : most divergent draws allowed.
+    ebfmi : smallest energy Bayesian fraction of missing information allowed, per chain.
+    depth : largest share of draws that may reach the tree's full depth.
+    """
+    names = fit.problem.layout.coordinate_names()
+    z = fit.z
+    worst_rhat = _worst(names, [array_stats.rhat(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], max)
+    bulk = _worst(names, [array_stats.ess(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], min)
+    tail = [array_stats.ess(z[..., i], chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)) for i in range(len(names))]
+    worst_tail = _worst(names, tail, min)
+    energy = np.asarray(fit.stats["energy"])
+    fraction = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
+    diverged = int(np.sum(fit.stats["diverging"]))
+    full = float(np.mean(np.asarray(fit.stats["steps"]) >= MAX_STEPS))
+    longer = "Sample more: draws= (and warmup=) at twice the number."
+    rows = [
+        ("R-hat", f"{worst_rhat[0]:.3f}", f"<= {rhat:g}", worst_rhat[0] <= rhat, worst_rhat[1],
+         "The chains disagree. " + longer + " If it stays, the data do not settle this parameter: give it a tighter prior "
+         "or take it out of the card."),
+        ("ESS bulk", f"{bulk[0]:.0f}", f">= {ess:g}", bulk[0] >= ess, bulk[1], longer),
+        ("ESS tail", f"{worst_tail[0]:.0f}", f">= {ess:g}", worst_tail[0] >= ess, worst_tail[1], longer),
+        ("divergences", f"{diverged}", f"<= {divergences:g}", diverged <= divergences, "",
+         "NUTS met a corner that it cannot follow, and the draws may leave it out. Try another seed and warmup=1000; "
+         "if they stay, tighten the prior of a spread (pool, offset or run)."),
+        ("E-BFMI", f"{fraction.min():.2f}", f">= {ebfmi:g}", bool(fraction.min() >= ebfmi), "",
+         "The energy moves too slowly: heavy tails. Tighten the priors of spreads, or sample longer."),
+        ("tree depth", f"{full:.1%}", f"<= {depth:.0%} full", full <= depth, "",
+         "Draws are cut short and slow, not wrong. " + longer),
+    ]  # fmt: skip
+    if z.shape[0] < 2:
+        rows[0] = ("R-hat", "-", "two chains", False, "", "One chain cannot be checked against another: chains=4.")
+    frame = pd.DataFrame(rows, columns=["test", "value", "threshold", "ok", "where", "remedy"])
+    frame["where"] = [f", at {w}" if w else "" for w in frame["where"]]
+    frame["ok"] = frame["ok"].astype(bool)
+    return Check(bool(frame["ok"].all()), frame, fit.problem.notes)
+
+
+def _worst(names: list[str], values: list[Any], pick: Any) -> tuple[float, str]:
+    # a value that cannot be computed (a stuck coordinate) is the worst there is
+    bad = np.inf if pick is max else 0.0
+    clean = [float(v) if np.isfinite(v) else bad for v in values]
+    value = pick(clean)
+    return value, names[clean.index(value)]
+
+
+def summary(fit: Fit) -> pd.DataFrame:
+    """Population parameters in published units: mean, sd, lo90, hi90, ess, rhat; index: symbol."""
+    from bayeslaw.laws import get_law
+
+    rows = {}
+    for symbol in get_law(fit.card.law).symbols:
+        draws = fit.posterior[symbol.name].to_numpy()
+        lo, hi = np.quantile(draws, [0.05, 0.95])
+        ess = float(array_stats.ess(draws, chain_axis=0, draw_axis=1))
+        rhat = float(array_stats.rhat(draws, chain_axis=0, draw_axis=1)) if len(draws) > 1 else np.nan
+        rows[symbol.name] = (draws.mean(), draws.std(), lo, hi, ess, rhat)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "lo90", "hi90", "ess", "rhat"])
+
+
+def describe(fit: Fit) -> str:
+    """What was fitted, the population parameters with 90 % intervals, and the verdict; lines of at most 80 characters."""
+    import textwrap
+
+    from bayeslaw.laws import get_law
+
+    law, problem = get_law(fit.card.law), fit.problem
+    chains, draws = fit.z.shape[:2]
+    lines = [
+        f"{fit.card.name}: {law.formula}" if len(law.formula) < 64 else f"{fit.card.name}: {law.title}",
+        f"{len(fit.runs):,} runs, {len(problem.bins):,} points; {chains} chains of {draws:,} draws",
+        "",
+        f"{'':<10}{'mean':>12}{'sd':>12}   90 % interval",
+    ]
+    for name, row in fit.summary().iterrows():
+        lines.append(f"{name:<10}{row['mean']:>12.5g}{row['sd']:>12.3g}   {row['lo90']:.5g} - {row['hi90']:.5g}")
+    if any(e.slope for e in problem.layout.entries):
+        size = np.exp(problem.reference["log_n"])
+        lines.append(f"(symbols that move with log N are given at N = {size:.4g})")
+    for note in problem.notes:
+        lines += textwrap.wrap(note, 80)
+    return "\n".join([*lines, "", str(fit.check())])
+
+
+def loo(fit: Fit, unit: str = "bin") -> Any:
+    """Expected log predictive density by leave-one-out, Pareto-smoothed (Vehtari et al. 2017, arXiv 1507.04544).
+
+    Parameters
+    ----------
+    unit : ``"bin"``: each bin given all others, its own curve's included, in closed form per draw; how well gaps are
+        filled. ``"run"``: each curve given the other curves; how well a new run is foretold. Single points are both.
+
+    Returns
+    -------
+    arviz_stats ``ELPDData``; ``arviz_stats.compare({name: elpd, ...})`` ranks several.
+
+    Raises FitError if the unit is neither.
+    """
+    import arviz_base
+    import arviz_stats
+    import jax
+
+    from bayeslaw.engine.pointwise import pointwise
+
+    if unit not in ("bin", "run"):
+        raise FitError(f"unit is 'bin' or 'run', not {unit!r}.")
+    chains, draws = fit.z.shape[:2]
+    with jax.enable_x64(True):
+        values = pointwise(fit.problem, fit.z.reshape(chains * draws, -1), unit)
+    data = arviz_base.from_dict({"log_likelihood": {"loss": values.reshape(chains, draws, -1)},
+                                 "posterior": {"lp": np.asarray(fit.stats["lp"])}})  # fmt: skip
+    return arviz_stats.loo(data, pointwise=True)

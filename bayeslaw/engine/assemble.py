@@ -1,0 +1,280 @@
+"""Card + runs → problem: the layout to compile and the padded arrays to give it.
+
+Shapes are padded to a few sizes, so that tomorrow's data meets today's compilation. A series is one curve: a run, or
+a run at one exit step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.cards import Card, Prior
+from bayeslaw.data.bins import Bins
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.layout import Entry, Layout
+from bayeslaw.engine.rows import SEGMENTS, padded_rows, schedules_of
+from bayeslaw.errors import FitError
+from bayeslaw.laws import Schedule, get_law
+
+#: a pooled level with more members than this would put too many coordinates into NUTS
+MOST_MEMBERS = 64
+COLUMN_OF_LEVEL = {"group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fitted.
+
+    Attributes
+    ----------
+    layout : what is compiled.
+    data : pytree of padded arrays, the argument of the compiled functions.
+    series : one row per series: run, its constant covariates, ``{level}_index``, ``row_noise`` (relative sd of one raw
+        row about the curve; NaN if the data cannot tell).
+    levels : level → its members, in the order of their deviations.
+    reference : covariates of the reference row, and the centres ``log_n``, ``log_x``.
+    bins : the bins fitted, and ``code``, the series of each.
+    axis : the column that noise and discrepancy are functions of: tokens, where every bin has them, else step.
+    max_bins, segments : how finely curves and schedules were reduced.
+    schedules : run → learning-rate schedule, for laws that need one.
+    notes : what was dropped from the card, and why.
+    """
+
+    layout: Layout
+    data: dict[str, Any]
+    series: pd.DataFrame
+    levels: dict[str, list[Any]]
+    reference: dict[str, float]
+    bins: pd.DataFrame
+    code: np.ndarray
+    axis: str | None
+    max_bins: int
+    segments: int
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def assemble(card: Card, runs: Runs, schedules: Mapping[str, Schedule | str] | None = None, max_bins: int = 40) -> Problem:
+    """Bin the runs and lay out the model.
+
+    Raises FitError if the runs lack a column that the law needs, naming it and the runs.
+    """
+    law = get_law(card.law)
+    binned = runs.bins(max_bins=max_bins)
+    bins = usable(law, binned.frame, "runs")
+    lr = schedules_of(runs, schedules) if "schedule" in law.covariates else {}
+    return lay_out(card, bins, lr, runs.one_point, max_bins, list(binned.notes))
+
+
+def lay_out(
+    card: Card, bins: pd.DataFrame, schedules: dict[str, Schedule], points: bool, max_bins: int, notes: list[str]
+) -> Problem:
+    """The model of binned curves (``points``: of single points). The same input gives the same problem."""
+    law = get_law(card.law)
+    if points and (card.run or card.discrepancy):
+        notes.append("One point per run: the run level and the discrepancy are dropped, the noise is Student-t.")
+    series, code = series_table(bins)
+    levels = _levels(card, series, points, notes)
+    for level, members in levels.items():
+        series[f"{level}_index"] = member_index(level, members, series)
+    slopes = _slopes(card, series, notes)
+    axis = axis_of(bins)
+    reference = _reference(law, bins, code, series, axis, schedules)
+    layout, grid = _layout(card, bins, levels, slopes, points, axis, reference)
+    rows = padded_rows(law, bins, code, series, list(levels), reference, axis, schedules)
+    data = {
+        "rows": rows,
+        "ref": {k: v for k, v in reference.items() if not k.startswith("log_")},
+        "grid": grid,
+        "prior": prior_arrays(card, layout),
+    }
+    return Problem(
+        layout, data, series, levels, reference, bins, code, axis, max_bins, SEGMENTS, schedules, tuple(dict.fromkeys(notes))
+    )
+
+
+def usable(law: Any, frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The frame itself, after a check that the law's covariates are there; FitError names what is missing where."""
+    for name in law.covariates:
+        if name == "schedule":
+            continue
+        if name not in frame:
+            raise FitError(
+                f"Law {law.name} needs the column {name}, and the {what} have {', '.join(_covariates(frame))}. Add it "
+                f"(load(..., {name}=...) fills in a constant), or choose another model."
+            )
+        gone = frame.loc[frame[name].isna(), "run"].unique()
+        if len(gone):
+            raise FitError(
+                f"Law {law.name} needs {name}, which is empty in {len(gone):,} of {frame['run'].nunique():,} runs, for "
+                f"example {str(gone[0])!r}. Fill it in, or leave those runs out with .where(...)."
+            )
+    return frame
+
+
+def _covariates(frame: pd.DataFrame) -> list[str]:
+    mine = ("spread", "count", "rho", "n_eff", "x_lo", "x_hi", "log_x")
+    return [str(c) for c in frame.columns if c not in mine]
+
+
+def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """One row per series with what is constant in it, and the series of every row of ``frame``."""
+    keys = ["run"] + (["exit_step"] if "exit_step" in frame else [])
+    code = frame.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    first = pd.Index(code).duplicated()
+    keep = [c for c in [*keys, "group", "n_params", "recurrence", "n_params_once", "n_params_recurrent"] if c in frame]
+    table = frame.loc[~first, keep].reset_index(drop=True)
+    if "spread" in frame:
+        relative = pd.Series((frame["spread"] / frame["loss"]).to_numpy())
+        # the later half: early bins are too steep to tell noise from trend
+        by_series = relative.groupby(code)
+        late = by_series.cumcount().to_numpy() >= by_series.transform("size").to_numpy() // 2
+        table["row_noise"] = relative[late].groupby(code[late]).median().to_numpy()
+    return table, code
+
+
+def _levels(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) -> dict[str, list[Any]]:
+    wanted = dict.fromkeys([*(level for p in card.parameters.values() for level in p.pool), *card.offset])
+    levels: dict[str, list[Any]] = {}
+    for level in wanted:
+        column = COLUMN_OF_LEVEL[level]
+        values = series[column] if column in series else pd.Series(dtype=float)
+        members = _size_members(values.to_numpy(float)) if level == "size" else sorted(values.dropna().unique().tolist())
+        if len(members) < 2:
+            notes.append(f"The {level} level is dropped: the runs have {'one' if members else 'no'} {column}.")
+        elif values.isna().any():
+            missing = series.loc[values.isna(), "run"].iloc[0]
+            raise FitError(f"The card pools over {level}, but run {missing!r} has no {column}. Fill it in or drop the column.")
+        elif len(members) > MOST_MEMBERS:
+            notes.append(f"The {level} level is dropped: {len(members):,} members are more than {MOST_MEMBERS}.")
+        elif points and len(members) > 0.6 * len(series):
+            notes.append(f"The {level} level is dropped: hardly two runs share a {column}.")
+        else:
+            levels[level] = members
+    return levels
+
+
+#: sizes closer than this in log N are one size: tables read off figures repeat a size with a small error
+SAME_SIZE = 0.02
+
+
+def _size_members(n_params: np.ndarray) -> list[float]:
+    """Distinct sizes, as geometric means of the sizes taken together."""
+    log_n = np.sort(np.log(n_params[np.isfinite(n_params)]))
+    if not log_n.size:
+        return []
+    return [float(np.exp(c.mean())) for c in np.split(log_n, np.flatnonzero(np.diff(log_n) > SAME_SIZE) + 1)]
+
+
+def member_index(level: str, members: list[Any], series: pd.DataFrame) -> np.ndarray:
+    """Each series' position among ``members``, -1 where it is none of them."""
+    values = series[COLUMN_OF_LEVEL[level]]
+    if level != "size":
+        return values.map({m: i for i, m in enumerate(members)}).fillna(-1).to_numpy(int)
+    distance = np.abs(np.log(values.to_numpy(float))[:, None] - np.log(members))
+    # within a member's own spread of sizes: chains of near sizes may be wider than the gap that ends them
+    return np.where(distance.min(axis=1) < 2 * SAME_SIZE, distance.argmin(axis=1), -1)
+
+
+def _slopes(card: Card, series: pd.DataFrame, notes: list[str]) -> set[str]:
+    wanted = {name for name, p in card.parameters.items() if p.slope}
+    if not wanted:
+        return set()
+    if "n_params" not in series or series["n_params"].isna().any():
+        notes.append("Slopes in log N are dropped: n_params is not known for every run.")
+        return set()
+    if series["n_params"].nunique() < 2:
+        notes.append("Slopes in log N are dropped: the runs have one size.")
+        return set()
+    return wanted
+
+
+def _reference(
+    law: Any, bins: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, axis: str | None, lr: Mapping[str, Schedule]
+) -> dict[str, float]:
+    """Geometric means over all bins, each series counting once."""
+    weight = 1 / np.bincount(code)[code]
+
+    def centre(values: np.ndarray) -> float:
+        good = np.isfinite(values) & (values > 0)
+        return float(np.exp(np.average(np.log(values[good]), weights=weight[good]))) if good.any() else math.nan
+
+    columns = [c for c in law.covariates if c != "schedule"] + [c for c in getattr(law, "optional", ()) if c in bins]
+    ref = {c: centre(bins[c].to_numpy(float)) for c in columns}
+    if "schedule" in law.covariates:
+        ref["eta_peak"] = max(lr[r].eta_peak for r in series["run"])
+        steps, runs = bins["step"].to_numpy(float), series["run"].to_numpy()[code]
+        s1 = np.empty(len(bins))
+        for run in np.unique(runs):
+            s1[runs == run] = lr[str(run)].sums(steps[runs == run])
+        ref["S1"] = centre(s1)
+    known = "n_params" in series and series["n_params"].notna().all()
+    ref["log_n"] = float(np.log(series["n_params"]).mean()) if known else 0.0
+    ref["log_x"] = math.log(centre(bins[axis].to_numpy(float))) if axis else 0.0
+    return ref
+
+
+def axis_of(bins: pd.DataFrame) -> str | None:
+    """The x that noise and discrepancy are functions of: tokens, where every bin has them, else step."""
+    for name in ("tokens", "step"):
+        if name in bins and (bins[name] > 0).all():
+            return name
+    return None
+
+
+def _layout(
+    card: Card, bins: pd.DataFrame, levels: Mapping[str, list], slopes: set[str], points: bool, axis: str | None,
+    ref: Mapping[str, float],
+) -> tuple[Layout, dict[str, float]]:
+    law = get_law(card.law)
+    entries = []
+    for symbol in law.symbols:
+        link = "log" if symbol.high == math.inf else "logit"
+        link = "identity" if symbol.low == -math.inf else link
+        pool = tuple((lv, len(levels[lv])) for lv in card.parameters[symbol.name].pool if lv in levels)
+        entries.append(Entry(symbol.name, symbol.kind, link, symbol.name in slopes, pool))
+    offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
+    if points:
+        return Layout(law.name, tuple(entries), "points", offsets), {"start": 0.0, "step": 1.0}
+    grid, knots = {"start": 0.0, "step": card.knot_step}, 0
+    if card.discrepancy and axis:
+        log_x = np.log(bins[axis].to_numpy(float)) - ref["log_x"]
+        grid["start"] = float(np.floor(log_x.min() / card.knot_step) * card.knot_step)
+        span = (float(log_x.max()) - grid["start"]) / card.knot_step
+        # to a multiple of four: neighbours on the grid share a compilation, and spare knots change nothing
+        knots = 4 * math.ceil((math.ceil(span) + 1) / 4)
+    return Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots), grid
+
+
+def prior_arrays(card: Card, layout: Layout) -> dict[str, np.ndarray]:
+    """Location and scale of every coordinate on its link scale."""
+    loc, scale = [], []
+    for slot in layout.slots():
+        owner, _, rest = slot.name.partition(":")
+        if slot.kind in ("deviation", "scaled"):
+            loc += [0.0] * slot.length
+            scale += [_spread(card, owner, rest).centre] * slot.length
+            continue
+        if rest.endswith(":tau"):
+            prior = _spread(card, owner, rest.removesuffix(":tau"))
+        elif owner in ("noise", "effect", "discrepancy"):
+            prior = {"noise": card.noise, "effect": card.run, "discrepancy": card.discrepancy}[owner][rest].prior
+        else:
+            spec = card.parameters[owner]
+            prior = spec.slope if rest == "slope" and spec.slope else spec.prior
+        loc.append(prior.location)
+        scale.append(prior.sd)
+    return {"loc": np.array(loc), "scale": np.array(scale, float)}
+
+
+def _spread(card: Card, owner: str, level: str) -> Prior:
+    return card.offset[level].prior if owner == "offset" else card.parameters[owner].pool[level]
+
+
+__all__ = ["SEGMENTS", "Problem", "assemble"]

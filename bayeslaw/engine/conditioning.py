@@ -1,0 +1,246 @@
+"""Forecast draws for the rows of a table, given the fitted runs and, where there is one, a prefix.
+
+A series' own coefficients (run effects, discrepancy) are conditioned exactly. What series share was settled by the
+fit; a prefix of a run tells a little more about it, which goes in as importance weights over the draws:
+``p(prefix | draw)``, for a run that was fitted divided by ``p(its fitted rows | draw)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.assemble import COLUMN_OF_LEVEL, Problem, member_index, series_table, usable
+from bayeslaw.engine.predict import curve_draws, evidence_draws
+from bayeslaw.engine.rows import padded_rows, schedules_of
+from bayeslaw.errors import FitError
+from bayeslaw.laws import Schedule, get_law
+
+#: padded rows × draws worked on in one call
+MOST_CELLS = 8_000_000
+#: rows of one series in one call
+MOST_ROWS = 1024
+FORECAST_SEGMENTS = 128
+#: Pareto k above which importance weights are not to be trusted (Vehtari et al. 2024, arXiv 1507.02646)
+MOST_K = 0.7
+
+
+def conditioned(
+    problem: Problem,
+    z: np.ndarray,
+    at: Runs,
+    given: Runs | None,
+    declared: Mapping[str, Schedule | str],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Draws (S, rows) of the curve and of observed losses at ``at``, and notes. Inside ``jax.enable_x64(True)``."""
+    notes: list[str] = []
+    law = get_law(problem.layout.law)
+    target = usable(law, at.frame, "rows to forecast")
+    _need_step(law, target)
+    series, code = series_table(target)
+    known, from_given = _known(problem, series, given, notes)
+    schedules = _schedules(law, problem, at, given, declared)
+    fresh = _members(problem, series, rng, len(z))
+    data = _reaching(problem, target, known)
+    known_code = known["code"].to_numpy(int)
+    if from_given.any() and problem.layout.likelihood == "curves":
+        mine = from_given[known_code]
+        z, fresh = _weighted(
+            problem, z, fresh, known[mine], known_code[mine], series, schedules, from_given, data, rng, notes
+        )
+    curve, observed = _draw(problem, z, target, code, series, known, known_code, schedules, fresh, data, rng)
+    return curve, observed, notes
+
+
+def _reaching(problem: Problem, *frames: pd.DataFrame) -> dict[str, Any]:
+    """The problem's data with the discrepancy's knots continued to all rows; ``layout`` goes along."""
+    layout, grid = problem.layout, dict(problem.data["grid"])
+    if layout.knots and problem.axis:
+        x = np.concatenate([frame[problem.axis].to_numpy(float) for frame in frames])
+        log_x = np.log(x[x > 0]) - problem.reference["log_x"]
+        before = max(0, math.ceil((grid["start"] - log_x.min()) / grid["step"]))
+        after = max(0, math.ceil((log_x.max() - grid["start"]) / grid["step"]) + 1 - layout.knots)
+        grid["start"] -= before * grid["step"]
+        layout = replace(layout, knots=4 * math.ceil((layout.knots + before + after) / 4))
+    return {**problem.data, "grid": grid, "layout": layout}
+
+
+def _need_step(law: Any, frame: pd.DataFrame) -> None:
+    if "schedule" in law.covariates and ("step" not in frame or frame["step"].isna().any()):
+        raise FitError(f"Law {law.name} forecasts along steps: the rows to forecast need a step column without gaps.")
+
+
+def _known(problem: Problem, series: pd.DataFrame, given: Runs | None, notes: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Bins known of each target series (``code`` says which), and whether each series takes them from ``given``."""
+    keys = _keys(series)
+    place = {key: i for i, key in enumerate(keys)}
+    parts = []
+    from_given = np.zeros(len(series), bool)
+    if given is not None:
+        mine = given.where(given.frame["run"].isin(series["run"]).to_numpy()) if len(given) else given
+        strangers = [name for name in given.names if name not in set(series["run"])]
+        if strangers:
+            notes.append(f"Not used: {len(strangers):,} runs of given that are not in at, for example {strangers[0]!r}.")
+        bins = usable(get_law(problem.layout.law), mine.bins(max_bins=problem.max_bins).frame, "given rows").copy()
+        bins["code"] = [place.get(key, -1) for key in _keys(bins)]
+        bins = bins[bins["code"] >= 0]
+        from_given[bins["code"].unique()] = True
+        parts.append(bins)
+    fitted = problem.bins.copy()
+    fitted["code"] = [place.get(key, -1) for key in _keys(fitted)]
+    parts.append(fitted[(fitted["code"] >= 0) & ~from_given[fitted["code"]]])
+    known = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
+    return known, from_given
+
+
+def _keys(frame: pd.DataFrame) -> list[tuple[str, float]]:
+    exits = frame["exit_step"].fillna(-1.0).to_numpy(float) if "exit_step" in frame else np.full(len(frame), -1.0)
+    return list(zip(frame["run"].astype(str), exits, strict=True))
+
+
+def _schedules(law: Any, problem: Problem, at: Runs, given: Runs | None, declared: Mapping[str, Schedule | str]):
+    if "schedule" not in law.covariates:
+        return {}
+    tables = [t for t in (given, at) if t is not None and "lr" in t.frame]
+    asked = set(at.frame["run"])
+    undeclared = [run for run in asked if run not in declared]
+    # a run continued under rates of its own keeps the history that the fit knows, unless given tells it anew
+    past = {
+        run: problem.schedules[run]
+        for run in undeclared
+        if run in problem.schedules and (given is None or run not in given.names)
+    }
+    own = schedules_of(tables, declared, history=past) if tables else {}
+    found = {**past, **own, **{r: s if isinstance(s, Schedule) else Schedule.parse(s) for r, s in declared.items()}}
+    missing = [run for run in at.frame["run"].unique() if run not in found]
+    if missing:
+        raise FitError(
+            f"Law {law.name} needs the learning rate over the steps of run {missing[0]!r}: give at an lr column, or "
+            f"declare it: schedules={{{missing[0]!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
+        )
+    return found
+
+
+def _members(problem: Problem, series: pd.DataFrame, rng: np.random.Generator, draws: int):
+    """Levels with the members that the fit did not see behind its own, and standard normals for those."""
+    extra: dict[str, int] = {}
+    for level, members in problem.levels.items():
+        column = COLUMN_OF_LEVEL[level]
+        if column not in series or series[column].isna().any():
+            raise FitError(f"The model pools over {level}: the rows to forecast need {column} in every row.")
+        index = member_index(level, members, series)
+        new = {value: len(members) + i for i, value in enumerate(dict.fromkeys(series.loc[index < 0, column]))}
+        series[f"{level}_index"] = [new[v] if i < 0 else i for i, v in zip(index, series[column], strict=True)]
+        extra[level] = len(new)
+    fresh = {}
+    for slot, _ in problem.layout.placed():
+        level = slot.name.rpartition(":")[2]
+        if slot.kind in ("deviation", "scaled") and extra[level]:
+            fresh[slot.name] = rng.standard_normal((draws, extra[level]))
+    return fresh
+
+
+def _rows(problem: Problem, law: Any, frame: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, schedules, segments: int):
+    return padded_rows(
+        law, frame, code, series, list(problem.levels), problem.reference, problem.axis, schedules, segments=segments
+    )
+
+
+def _weighted(problem, z, fresh, known, code, series, schedules, from_given, data, rng, notes):
+    """Draws of z and fresh, resampled by how well each explains what ``given`` tells beyond the fit."""
+    from arviz_stats.base import array_stats
+
+    law, layout = get_law(problem.layout.law), data["layout"]
+    rows = _rows(problem, law, known, code, series, schedules, problem.segments)
+    log_w = evidence_draws(layout, data, z, rows, fresh)[:, : len(series)][:, from_given].sum(axis=1)
+    fitted_keys = dict.fromkeys(_keys(problem.series))
+    again = [i for i, key in enumerate(_keys(series)) if from_given[i] and key in fitted_keys]
+    if again:
+        place = {key: i for i, key in enumerate(fitted_keys)}
+        before = evidence_draws(layout, data, z, problem.data["rows"], {})
+        log_w -= before[:, [place[_keys(series)[i]] for i in again]].sum(axis=1)
+    if np.ptp(log_w) < 1e-6:
+        return z, fresh
+    smooth, k = array_stats.psislw(log_w - log_w.max())
+    weights = np.exp(smooth - smooth.max())
+    weights /= weights.sum()
+    worth = 1 / np.sum(weights**2)
+    if float(k) > MOST_K or worth < 100:
+        notes.append(
+            f"What is given moves the shared parameters far from the fit ({worth:.0f} of {len(z):,} draws carry the "
+            f"weight, Pareto k {float(k):.2f}). Fit again with these rows among the runs for bands to rely on."
+        )
+    # systematic resampling: less noise than independent draws
+    pick = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(len(z))) / len(z)).clip(0, len(z) - 1)
+    return z[pick], {name: value[pick] for name, value in fresh.items()}
+
+
+def _draw(problem, z, target, code, series, known, known_code, schedules, fresh, data, rng):
+    """Draws of every row, some series and at most ``MOST_ROWS`` rows of each at a time."""
+    law, layout = get_law(problem.layout.law), data["layout"]
+    count = len(z)
+    noise = rng.standard_normal((count, len(series), layout.effect_count))
+    curve, sd = np.empty((count, len(target))), np.empty((count, len(target)))
+    for which, pieces in _batches(code, count):
+        part = series.iloc[which].reset_index(drop=True)
+        take = np.concatenate(pieces)
+        piece_code = np.repeat(np.arange(len(which)), [len(p) for p in pieces])
+        rows = _rows(problem, law, target.iloc[take], piece_code, part, schedules, FORECAST_SEGMENTS)
+        place = {int(s): np.flatnonzero(known_code == s) for s in set(which)}
+        mine = np.concatenate([place[int(s)] for s in which]) if len(which) else np.zeros(0, int)
+        mine_code = np.repeat(np.arange(len(which)), [len(place[int(s)]) for s in which])
+        past = _rows(problem, law, known.iloc[mine], mine_code, part, schedules, problem.segments)
+        size = rows["log_x"].shape[0]
+        own = np.zeros((count, size, layout.effect_count))
+        own[:, : len(which)] = noise[:, which]
+        log_curve, scale = curve_draws(layout, data, z, past, rows, fresh, own)
+        position = np.concatenate([np.arange(len(p)) for p in pieces])
+        curve[:, take], sd[:, take] = log_curve[:, piece_code, position], scale[:, piece_code, position]
+    row_noise = _row_noise(problem, series, known, known_code)[code]
+    return np.exp(curve), np.exp(curve + _noise(problem, z, sd, row_noise, rng))
+
+
+def _batches(code: np.ndarray, draws: int):
+    """(series of each piece, rows of each piece): pieces of near length, together under ``MOST_CELLS`` cells."""
+    order = np.argsort(code, kind="stable")
+    bounds = np.flatnonzero(np.diff(code[order], prepend=-1, append=code.max() + 1)) if len(code) else np.zeros(0, int)
+    pieces = []
+    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        rows = order[start:end]
+        pieces += [(int(code[rows[0]]), rows[i : i + MOST_ROWS]) for i in range(0, len(rows), MOST_ROWS)]
+    pieces.sort(key=lambda piece: len(piece[1]))
+    while pieces:
+        longest = len(pieces[-1][1])
+        fit = max(1, int(MOST_CELLS / (draws * longest)))
+        batch, pieces = pieces[-fit:], pieces[:-fit]
+        yield np.array([s for s, _ in batch]), [rows for _, rows in batch]
+
+
+def _row_noise(problem: Problem, series: pd.DataFrame, known: pd.DataFrame, code: np.ndarray) -> np.ndarray:
+    """Relative sd of one raw row about the curve: the run's own where it is known, else the median of the fitted."""
+    seen = problem.series["row_noise"].to_numpy(float)
+    usual = float(np.nanmedian(seen)) if np.isfinite(seen).any() else 0.0
+    out = np.full(len(series), usual)
+    relative = (known["spread"] / known["loss"]).to_numpy(float)
+    for i in np.unique(code):
+        own = relative[code == i]
+        own = own[len(own) // 2 :]
+        if np.isfinite(own).any():
+            out[i] = np.nanmedian(own)
+    return out
+
+
+def _noise(problem: Problem, z: np.ndarray, sd: np.ndarray, row_noise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if problem.layout.likelihood == "curves":
+        return np.hypot(sd, row_noise) * rng.standard_normal(sd.shape)
+    where = next(where for slot, where in problem.layout.placed() if slot.name == "noise:nu")
+    prior = problem.data["prior"]
+    nu = np.exp(prior["loc"][where] + prior["scale"][where] * z[:, where])
+    return sd * rng.standard_t(nu, sd.shape)

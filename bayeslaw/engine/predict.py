@@ -1,0 +1,102 @@
+"""From posterior draws to curves: seen series, partly seen ones, and runs at new sizes, groups or schedules.
+
+Given a draw of the coordinates everything left is Gaussian, so that a series' run effects and discrepancy are drawn
+exactly given whatever rows of it are known, without sampling again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bayeslaw.engine.layout import Layout
+
+#: draws worked on at once: enough for vector units, little enough for the cache
+BATCH = 16
+
+
+def extended(layout: Layout, v: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
+    """Add members that the fit did not see: deviations drawn from their level, ``fresh`` (extra,) standard normals."""
+    import jax.numpy as jnp
+
+    out = dict(v)
+    for slot, _ in layout.placed():
+        if slot.name in fresh:
+            out[slot.name] = jnp.concatenate([v[slot.name], v[f"{slot.name}:tau"] * fresh[slot.name]])
+    return out
+
+
+@functools.lru_cache(maxsize=64)
+def _curves(layout: Layout):
+    """Compiled: (z (S, d), known, target, fresh {slot: (S, extra)}, noise (S, R, K), data) → log curves and noise."""
+    import jax
+    import jax.numpy as jnp
+
+    from bayeslaw.engine import density, linear, params
+
+    def one(args, known, target, data):
+        z, fresh, noise = args
+        v = params.values(layout, data["prior"], z)
+        v = extended(layout, v, fresh)
+        log_f, shares = density.expected(layout, v, {**data, "rows": target})
+        if layout.likelihood == "points":
+            return log_f, density.point_scale(v, target)
+        g_target = jax.vmap(lambda s, lx: density.design(layout, v, s, lx, data["grid"]))(shares, target["log_x"])
+        r, var, g = density.pieces(layout, v, {**data, "rows": known})
+
+        def series(r, var, g, mask, g_target, noise):
+            mean, chol = linear.posterior(r, var, g, mask)
+            return g_target @ linear.draw(mean, chol, noise)
+
+        shift = jax.vmap(series)(r, var, g, known["mask"], g_target, noise) if layout.effect_count else 0.0
+        return log_f + shift, jnp.sqrt(density.white_variance(v, target["log_x"], 0.0))
+
+    def run(z, known, target, fresh, noise, data):
+        return jax.lax.map(lambda a: one(a, known, target, data), (z, fresh, noise), batch_size=BATCH)
+
+    return jax.jit(run)
+
+
+@functools.lru_cache(maxsize=64)
+def _evidence(layout: Layout):
+    """Compiled: (z (S, d), fresh, data) → log likelihood of every series, (S, R)."""
+    import jax
+
+    from bayeslaw.engine import density, params
+
+    def one(args, data):
+        z, fresh = args
+        v = extended(layout, params.values(layout, data["prior"], z), fresh)
+        return density.series_log_likelihood(layout, v, data)
+
+    return jax.jit(lambda z, fresh, data: jax.lax.map(lambda a: one(a, data), (z, fresh), batch_size=BATCH))
+
+
+def curve_draws(
+    layout: Layout,
+    data: Mapping[str, Any],
+    z: np.ndarray,
+    known: Mapping[str, Any],
+    target: Mapping[str, Any],
+    fresh: Mapping[str, np.ndarray],
+    noise: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the log curve (S, R, q), and the sd (points: Student-t scale) of white noise about it, same shape.
+
+    ``known`` are rows (R, n) with losses, all masked for a series of which nothing is known; ``target`` rows (R, q);
+    ``noise`` standard normals (S, R, K) for the series' coefficients: the same numbers give the same coefficients.
+    """
+    inside = {k: data[k] for k in ("prior", "ref", "grid")}
+    curves, sd = _curves(layout)(z, dict(known), dict(target), dict(fresh), noise, inside)
+    return np.asarray(curves), np.asarray(sd)
+
+
+def evidence_draws(
+    layout: Layout, data: Mapping[str, Any], z: np.ndarray, known: Mapping[str, Any], fresh: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Log likelihood (S, R) of every series of ``known`` for every draw."""
+    inside = {k: data[k] for k in ("prior", "ref", "grid")}
+    return np.asarray(_evidence(layout)(z, dict(fresh), {**inside, "rows": dict(known)}))

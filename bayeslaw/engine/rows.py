@@ -1,0 +1,126 @@
+"""Rows of series as padded arrays: covariates, schedule segments, and what is known of their losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data.runs import Runs
+from bayeslaw.errors import FitError
+from bayeslaw.laws import Law, Schedule
+
+#: stretches that stand for a run's schedule inside the fit; the error against the exact sum is tested
+SEGMENTS = 64
+def bucket(count: int) -> int:
+    """The padded size for ``count``: itself up to 4, then steps of about a sixth, so that shapes are few."""
+    if count <= 4:
+        return max(count, 1)
+    unit = max(2 ** (int(np.log2(count)) - 2) // 2, 2)
+    return -(-count // unit) * unit
+
+
+def schedules_of(
+    runs: Runs | Sequence[Runs],
+    declared: Mapping[str, Schedule | str] | None = None,
+    history: Mapping[str, Schedule] | None = None,
+) -> dict[str, Schedule]:
+    """Each run's learning-rate schedule: as declared, else from its ``lr`` column (see ``Schedule.from_rows``).
+
+    Several tables that know parts of one run (a prefix, and rows to forecast) are read together; ``history`` is the
+    past of runs of which they know only what follows. FitError names the first run that has neither.
+    """
+    tables = [runs] if isinstance(runs, Runs) else list(runs)
+    declared = dict(declared or {})
+    columns = [c for c in ("run", "step", "lr") if all(c in t.frame for t in tables)]
+    frames = [t.frame.loc[t.frame["kept"], columns] for t in tables]
+    frame = pd.concat(frames, ignore_index=True)
+    found: dict[str, Schedule] = {}
+    for run, rows in frame.groupby("run", sort=False):
+        name = str(run)
+        if name in declared:
+            given = declared[name]
+            found[name] = given if isinstance(given, Schedule) else Schedule.parse(given)
+            continue
+        if "lr" not in rows or "step" not in rows or not (known := rows["lr"].notna() & rows["step"].notna()).any():
+            raise FitError(
+                f"This model needs the learning rate over the steps of run {name!r}, and its lr or step column is "
+                f"{'empty' if 'lr' in rows and 'step' in rows else 'missing'}. Log it, or declare the schedule: "
+                f"schedules={{{name!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
+            )
+        rows = rows[known].drop_duplicates("step", keep="last").sort_values("step")
+        steps, rates = rows["step"].to_numpy(float), rows["lr"].to_numpy(float)
+        found[name] = Schedule.from_rows(steps, rates)
+        if history and name in history:
+            past = history[name]
+            before = past.steps < steps[0]
+            found[name] = Schedule(
+                np.concatenate([past.steps[before], steps]), np.concatenate([past.rates[before], rates]), past.warmup
+            )
+    return found
+
+
+def padded_rows(
+    law: Law,
+    bins: pd.DataFrame,
+    code: np.ndarray,
+    series: pd.DataFrame,
+    levels: Sequence[str],
+    reference: Mapping[str, float],
+    axis: str | None,
+    schedules: Mapping[str, Schedule],
+    *,
+    segments: int = SEGMENTS,
+) -> dict[str, Any]:
+    """Arrays (R, n) of the rows of every series, padded in both directions with rows that count nothing.
+
+    ``code`` says to which series a row of ``bins`` belongs; ``axis`` is the column that noise and discrepancy are
+    functions of. Rows to forecast have no ``loss``, and get no ``log_y``.
+    """
+    counts = np.bincount(code, minlength=len(series))
+    shape = (bucket(len(series)), bucket(int(counts.max(initial=0))))
+    first = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    by_series = np.argsort(code, kind="stable")
+    column = np.empty(len(code), int)
+    column[by_series] = np.arange(len(code)) - first[code[by_series]]
+
+    def fill(values: np.ndarray, empty: float) -> np.ndarray:
+        out = np.full(shape, empty)
+        out[code, column] = values
+        return out
+
+    mask = np.zeros(shape, bool)
+    mask[code, column] = True
+    x: dict[str, np.ndarray] = {}
+    for name in [c for c in law.covariates if c != "schedule"]:
+        x[name] = fill(bins[name].to_numpy(float), reference[name])
+    for name in getattr(law, "optional", ()):
+        if name in bins and name in reference:
+            x[name] = fill(bins[name].to_numpy(float), reference[name])
+    seg: dict[str, np.ndarray] = {}
+    if "schedule" in law.covariates:
+        plain = Schedule.constant(reference["eta_peak"], 1000).segments(segments)
+        seg = {k: np.tile(v, (shape[0], 1)) for k, v in plain.items()}
+        sums = np.empty(len(code))
+        steps = bins["step"].to_numpy(float)
+        for i, run in enumerate(series["run"]):
+            mine = by_series[first[i] : first[i] + counts[i]]
+            sums[mine] = schedules[run].sums(steps[mine])
+            for k, v in schedules[run].segments(segments).items():
+                seg[k][i] = v
+        x["S1"] = fill(sums, reference["S1"])
+        x["step"] = fill(steps, 500.0)
+    log_x = np.log(bins[axis].to_numpy(float)) - reference["log_x"] if axis else np.zeros(len(bins))
+    rows: dict[str, Any] = {"x": x, "seg": seg, "mask": mask, "log_x": fill(log_x, 0.0)}
+    if "n_eff" in bins:
+        rows["log_y"] = fill(np.log(bins["loss"].to_numpy(float)), 0.0)
+        se2 = (bins["spread"] / bins["loss"]).to_numpy(float) ** 2 / bins["n_eff"].to_numpy(float)
+        rows["measured"] = fill(np.nan_to_num(se2), 0.0)
+    n = np.log(series["n_params"].to_numpy(float)) - reference["log_n"] if reference["log_n"] else np.zeros(len(series))
+    rows["log_n"] = np.concatenate([n, np.zeros(shape[0] - len(series))])
+    for level in levels:
+        index = series[f"{level}_index"].to_numpy(int)
+        rows[f"{level}_index"] = np.concatenate([index, np.zeros(shape[0] - len(series), int)])
+    return rows

@@ -1,0 +1,201 @@
+"""``fit``: runs and a model card in, a posterior out; and the ``Fit`` record that everything downstream reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.cards import Card, load_card
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.assemble import Problem, assemble
+from bayeslaw.errors import FitError
+from bayeslaw.laws import Schedule
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayeslaw.diagnostics import Check
+
+WARMUP, DRAWS = 300, 500
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """A posterior and all that is needed to use it.
+
+    Attributes
+    ----------
+    card : the model card.
+    problem : the model as fitted: layout, bins, levels, reference row, what was dropped and why.
+    z : (chains, draws, dim) the sampler's coordinates, each standard normal a priori (levels' deviations apart).
+    stats : per draw (chains, draws): diverging, steps, energy, lp, accept.
+    meta : seed, warmup, source and fingerprint of the data, versions of the packages.
+    """
+
+    card: Card
+    problem: Problem
+    z: np.ndarray
+    stats: Mapping[str, np.ndarray]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def posterior(self) -> xr.Dataset:
+        """Draws of the parameters, dims (chain, draw[, group | size | recurrence | series]).
+
+        Plain symbols (``E``, ``alpha``) are population level, in the units of the published formula; ``E_group``,
+        ``E_size`` a level's members; ``E_run`` one per run, indexed by ``series`` with coordinate ``run``.
+        """
+        from bayeslaw.storage import posterior_dataset
+
+        return posterior_dataset(self)
+
+    @cached_property
+    def tree(self) -> xr.DataTree:
+        """Everything as an ArviZ tree: posterior, sample_stats, observed_data (the bins), unconstrained coordinates."""
+        from bayeslaw.storage import to_tree
+
+        return to_tree(self)
+
+    def check(self, **thresholds: float) -> Check:
+        """Whether the sampling can be trusted, in plain words; see ``bayeslaw.diagnostics.check``."""
+        from bayeslaw.diagnostics import check
+
+        return check(self, **thresholds)
+
+    def loo(self, unit: str = "bin") -> Any:
+        """Leave-one-out score of the model on its own data; see ``bayeslaw.diagnostics.loo``."""
+        from bayeslaw.diagnostics import loo
+
+        return loo(self, unit=unit)
+
+    def save(self, path: str | Path) -> None:
+        """Write to one netCDF file, whole or not at all. FileError if the place cannot be written."""
+        from bayeslaw.storage import save
+
+        save(self, path)
+
+    def draws(self, most: int | None = 1000) -> np.ndarray:
+        """Flat draws (S, dim), evenly thinned to at most ``most``."""
+        flat = self.z.swapaxes(0, 1).reshape(-1, self.z.shape[-1])
+        if most is None or len(flat) <= most:
+            return flat
+        return flat[np.linspace(0, len(flat) - 1, most).astype(int)]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Names of the runs fitted."""
+        return tuple(dict.fromkeys(map(str, self.problem.series["run"])))
+
+    def summary(self) -> pd.DataFrame:
+        """Population parameters: mean, sd, 90 % interval (lo90, hi90), effective sample size and R-hat."""
+        from bayeslaw.diagnostics import summary
+
+        return summary(self)
+
+    def __str__(self) -> str:
+        from bayeslaw.diagnostics import describe
+
+        return describe(self)
+
+    def __repr__(self) -> str:
+        chains, draws = self.z.shape[:2]
+        return f"<Fit: {self.card.name} on {len(self.runs):,} runs, {chains} chains of {draws:,} draws>"
+
+
+def fit(
+    runs: Runs,
+    model: str | Path | Card | Mapping[str, Any] = "chinchilla",
+    *,
+    seed: int = 0,
+    chains: int = 4,
+    warmup: int | None = None,
+    draws: int | None = None,
+    schedules: Mapping[str, Schedule | str] | None = None,
+    max_bins: int = 40,
+    progress: Callable[[str, int, int], None] | bool | None = None,
+) -> Fit:
+    """Fit a model card to runs with NUTS.
+
+    Parameters
+    ----------
+    runs : the training runs, see ``bayeslaw.load``.
+    model : a card's name, its TOML file, a ``Card``, or a mapping in a card's form.
+    seed : same seed, data, card and machine give the same draws.
+    chains, warmup, draws : 4 chains of 300 warm-up and 500 kept iterations by default.
+    schedules : run → learning-rate schedule, where it is not to be read off the ``lr`` column; only for laws that
+        need one. A ``Schedule`` or a line such as ``"cosine:peak=3e-4,total=24000,warmup=2000"``.
+    max_bins : points to which each curve is reduced.
+    progress : called as ``progress(stage, done, total)``; True draws a bar on stderr.
+
+    Returns
+    -------
+    Fit; ``print`` it to hear whether to trust it.
+
+    Raises
+    ------
+    CardError
+        There is no such card, or it breaks the rules.
+    FitError
+        The runs lack a column that the law needs, or no parameters explain them at all.
+    """
+    import jax
+
+    from bayeslaw.engine.sampler import sample
+    from bayeslaw.storage import versions
+
+    if not isinstance(runs, Runs):
+        raise FitError(
+            f"fit takes Runs, got {type(runs).__name__}. Read a file with bayeslaw.load(path), or a table with "
+            f"bayeslaw.Runs.from_frame(table)."
+        )
+    card = load_card(model)
+    warmup, draws = WARMUP if warmup is None else warmup, DRAWS if draws is None else draws
+    for name, value, least in (("chains", chains, 1), ("warmup", warmup, 50), ("draws", draws, 4)):
+        if int(value) != value or value < least:
+            raise FitError(f"{name} is a whole number of at least {least}, not {value!r}.")
+    with reporting(progress) as report, jax.enable_x64(True):
+        report("preparing the data", 0, 1)
+        problem = assemble(card, runs, schedules, max_bins)
+        found = sample(
+            problem.layout, problem.data, seed=seed, chains=int(chains), warmup=int(warmup), draws=int(draws), report=report
+        )
+    meta = {
+        "seed": seed,
+        "warmup": warmup,
+        "source": runs.source,
+        "fingerprint": runs.fingerprint,
+        "step_size": [float(s) for s in found.step_size],
+        "versions": versions(),
+    }
+    return Fit(card, problem, found.z, found.stats, meta)
+
+
+class reporting:  # noqa: N801 - used as a function
+    """Context: a progress callback from what a caller gave: a callable, True (a bar on stderr), or nothing."""
+
+    def __init__(self, progress: Callable[[str, int, int], None] | bool | None) -> None:
+        self.progress = progress
+        self.bar: Any = None
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        if callable(self.progress):
+            return self.progress
+        if not self.progress:
+            return lambda stage, done, total: None
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.bar = Progress(console=Console(stderr=True), transient=True)
+        self.bar.start()
+        task = self.bar.add_task("starting", total=1)
+        return lambda stage, done, total: self.bar.update(task, description=stage, completed=done, total=total)
+
+    def __exit__(self, *exc: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()

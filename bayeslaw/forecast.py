@@ -1,0 +1,130 @@
+"""``forecast``: bands for rows of seen, partly seen and unseen runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.conditioning import conditioned
+from bayeslaw.errors import FitError
+from bayeslaw.fit import Fit
+from bayeslaw.laws import Schedule
+
+IDENTITY = (
+    "run",
+    "group",
+    "n_params",
+    "n_params_once",
+    "n_params_recurrent",
+    "recurrence",
+    "exit_step",
+    "step",
+    "tokens",
+    "lr",
+    "flops",
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Band:
+    """A forecast.
+
+    Attributes
+    ----------
+    frame : one row per row asked for, in their order: identity columns, ``mean`` and ``median`` of an observed loss,
+        ``lo50, hi50, lo90, hi90`` (bounds of an observed loss at those levels, in per cent), ``curve_mean`` and
+        ``curve_lo90, ...`` (bounds of the smooth curve beneath the noise). Nats per token.
+    curve : (S, rows) draws of the curve; ``observed`` : (S, rows) draws of a loss. Columns of one draw belong together.
+    levels : the levels of the bands, as fractions.
+    notes : sentences a reader of the band should know.
+    """
+
+    frame: pd.DataFrame
+    curve: np.ndarray
+    observed: np.ndarray
+    levels: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{100 * level:g} %" for level in self.levels)
+        return f"<Band: {len(self.frame):,} rows of {self.frame['run'].nunique():,} runs, bands at {levels}>"
+
+
+def forecast(
+    fit: Fit,
+    at: Runs | pd.DataFrame,
+    given: Runs | pd.DataFrame | None = None,
+    *,
+    levels: Sequence[float] = (0.5, 0.9),
+    schedules: Mapping[str, Schedule | str] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Band:
+    """Forecast losses at the rows of ``at``.
+
+    Parameters
+    ----------
+    fit : the posterior.
+    at : rows to forecast: covariates, no loss (a loss column is not looked at). A run that was fitted is continued
+        from its data; any other is a new one of its group, size and schedule.
+    given : what is known so far of some of those runs: rows with losses. Conditions on them without running NUTS
+        again: exactly for the run's own deviation, by importance weights for what runs share. For a run that was
+        fitted, ``given`` replaces the rows that it was fitted on.
+    levels : levels of the bands, each between 0 and 1.
+    schedules : run → learning-rate schedule for laws that need one; by default read off ``lr`` in ``given`` and
+        ``at`` together.
+    draws : posterior draws used, at most as many as the fit has.
+    seed : the same seed gives the same band.
+
+    Returns
+    -------
+    Band, whose frame has exactly one row per row of ``at``, in its order, with a fresh index.
+
+    Raises
+    ------
+    FitError
+        The rows lack a column that the law needs, or a level is not between 0 and 1.
+    DataError
+        ``at`` or ``given`` breaks the data contract.
+    """
+    import jax
+
+    levels = tuple(float(level) for level in levels)
+    if not levels or not all(0 < level < 1 for level in levels):
+        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {levels}.")
+    rows = _rows(at)
+    known = None if given is None else (given if isinstance(given, Runs) else Runs.from_frame(given))
+    rng = np.random.default_rng(seed)
+    with jax.enable_x64(True):
+        curve, observed, notes = conditioned(
+            fit.problem, fit.draws(draws), rows, known, schedules or {}, rng
+        )
+    frame = _summary(rows.frame, curve, observed, levels)
+    return Band(frame, curve, observed, levels, tuple(notes))
+
+
+def _rows(at: Runs | pd.DataFrame) -> Runs:
+    if isinstance(at, Runs):
+        return at
+    table = pd.DataFrame(at)
+    # rows to forecast may carry a loss (held-out rows do): it is not looked at, so it need not be valid either
+    return Runs.from_frame(table.drop(columns=["loss"], errors="ignore"), need_loss=False, source="at")
+
+
+def _summary(frame: pd.DataFrame, curve: np.ndarray, observed: np.ndarray, levels: tuple[float, ...]) -> pd.DataFrame:
+    out: dict[str, Any] = {name: frame[name].to_numpy() for name in IDENTITY if name in frame}
+    if "tokens" not in out:
+        out["tokens"] = np.full(len(frame), np.nan)
+    out["mean"], out["median"] = observed.mean(axis=0), np.median(observed, axis=0)
+    out["curve_mean"] = curve.mean(axis=0)
+    tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
+    for prefix, draws in (("", observed), ("curve_", curve)):
+        quantiles = np.quantile(draws, tails.ravel(), axis=0)
+        for i, level in enumerate(levels):
+            out[f"{prefix}lo{100 * level:g}"], out[f"{prefix}hi{100 * level:g}"] = quantiles[2 * i], quantiles[2 * i + 1]
+    return pd.DataFrame(out)

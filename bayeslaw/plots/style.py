@@ -1,0 +1,80 @@
+"""The look that all pictures share: colours, ticks that people can read, axes with units.
+
+Data are solid blue, predictions dashed orange; the darker band is the curve's, the lighter one an observation's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+from bayeslaw.data.units import human
+
+DATA, FORECAST, GIVEN, INK = "#1f66ad", "#e8710a", "#f1f1ef", "#3a3a3a"
+CURVE_ALPHA, OBSERVED_ALPHA = 0.45, 0.20
+
+#: axis label of a covariate, unit included
+LABELS = {
+    "tokens": "training tokens",
+    "step": "optimizer step",
+    "n_params": "parameters",
+    "flops": "training compute (FLOP)",
+    "loss": "loss (nats per token)",
+}
+_SUBS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), tuple(range(1, 10)))
+
+
+def tick_values(low: float, high: float, log: bool, most: int = 6) -> list[float]:
+    """Between three and ``most`` round numbers inside [low, high], where there are such."""
+    if log:
+        for subs in _SUBS:
+            decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            ticks = [sub * 10.0**decade for decade in decades for sub in subs if low <= sub * 10.0**decade <= high]
+            if len(ticks) > most:
+                break
+            if len(ticks) >= 3:
+                return ticks
+        decades = [tick for tick in ticks if math.log10(tick).is_integer()]
+        if len(decades) >= 3:
+            return decades[:: math.ceil(len(decades) / most)]
+    ticks = MaxNLocator(nbins=most - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(tick) for tick in ticks if low <= tick <= high]
+
+
+def set_axis(axis: Any, limits: tuple[float, float], log: bool, *, large: bool, most: int = 6) -> None:
+    """Scale, limits and ticks of one axis (``ax.xaxis`` or ``ax.yaxis``); ``large`` numbers are written 70B, 1.4T."""
+    which = axis.axis_name
+    getattr(axis.axes, f"set_{which}scale")("log" if log else "linear")
+    getattr(axis.axes, f"set_{which}lim")(*limits)
+    ticks = tick_values(*limits, log=log, most=most)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: human(value) if large else _decimal(value, ticks)))
+
+
+def _decimal(value: float, ticks: list[float]) -> str:
+    """All ticks of an axis with the same number of decimals, as few as tell them apart."""
+    for decimals in range(6):
+        if all(math.isclose(tick, round(tick, decimals), rel_tol=1e-9) for tick in ticks):
+            return f"{value:.{decimals}f}"
+    return f"{value:.6g}"
+
+
+def tidy(ax: Any) -> None:
+    """Two spines and a faint grid behind the data."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#8a8a8a")
+    ax.tick_params(colors=INK, labelsize=8)
+    ax.grid(True, color="#e3e3e0", linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def shorten(text: str, most: int) -> str:
+    """``text``, with its middle left out if it is longer than ``most`` characters."""
+    if len(text) <= most:
+        return text
+    head = (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"

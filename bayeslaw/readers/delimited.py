@@ -1,0 +1,109 @@
+"""Comma-, tab-, semicolon- and bar-separated text, through Arrow's multithreaded parser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from bayeslaw.data.table import Table
+from bayeslaw.errors import FileError
+
+#: Arrow settles a column's type on its first block, so a block holds some 200,000 rows
+BLOCK = 1 << 24
+_CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
+
+
+def read(data: bytes, name: str) -> Table:
+    """Read delimited text.
+
+    Parameters
+    ----------
+    data : the file's bytes, decompressed.
+    name : the file, for messages.
+
+    Raises
+    ------
+    FileError
+        No text, or a line in the middle with another number of cells. Such a last line, without a line break, is a
+        live file caught in mid-write: it is left out and reported.
+    """
+    _check_text(data, name)
+    header = re.split(rb"[\r\n]", data[: 1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"), maxsplit=1)[0]
+    delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))
+    text: dict[str, pa.DataType] = {}
+    skipped: list[pc.InvalidRow] = []
+    columns = _column_names(header, delimiter)
+    while True:
+        skipped.clear()
+        try:
+            table = _parse(data, delimiter, text, skipped, threads=True)
+            if skipped:  # line numbers are known only when one thread reads them all
+                skipped.clear()
+                table = _parse(data, delimiter, text, skipped, threads=False)
+            break
+        except pa.ArrowInvalid as error:
+            match = _CONVERSION.search(str(error))
+            column = columns[int(match[1])] if match and int(match[1]) < len(columns) else None
+            if column is None or column in text:
+                raise FileError(f"Cannot read {name} as a table with {delimiter!r} between cells: {error}.") from None
+            text[column] = pa.string()  # the cell that is no number is named later, with its run
+    torn = _torn(data, name, skipped)
+    empty = {c: _nulls(table.column(i)) for i, c in enumerate(table.column_names) if table.column(i).null_count}
+    return Table(table.to_pandas(), empty, np.arange(1, table.num_rows + 1), torn)
+
+
+def _check_text(data: bytes, name: str) -> None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise FileError(f"Line {line:,} of {name} is not text in UTF-8. Save it again as UTF-8.") from None
+
+
+def _parse(data: bytes, delimiter: str, text: dict, skipped: list, threads: bool) -> pa.Table:
+    def collect(row: pc.InvalidRow) -> str:
+        skipped.append(row)
+        return "skip"
+
+    return pc.read_csv(
+        io.BytesIO(data),
+        read_options=pc.ReadOptions(block_size=BLOCK, use_threads=threads),
+        parse_options=pc.ParseOptions(delimiter=delimiter, invalid_row_handler=collect),
+        convert_options=pc.ConvertOptions(
+            column_types=text, strings_can_be_null=True, null_values=["", "null", "None", "N/A", "NA"]
+        ),
+    )
+
+
+def _column_names(header: bytes, delimiter: str) -> list[str]:
+    line = header.decode("utf-8", "replace")
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _nulls(column: pa.ChunkedArray) -> np.ndarray:
+    return column.is_null().to_numpy(zero_copy_only=False)
+
+
+def _torn(data: bytes, name: str, skipped: list) -> tuple[str, ...]:
+    """What to say of lines with the wrong number of cells; FileError unless it is one torn last line."""
+    if not skipped:
+        return ()
+    first = skipped[0]
+    last = data.rstrip(b"\r\n").count(b"\n") + 1
+    if (
+        len(skipped) == 1
+        and first.number == last
+        and not data.endswith(b"\n")
+        and first.actual_columns < first.expected_columns
+    ):
+        return (f"The last line of {name} was cut off ({first.text!r}): left out. A live run writes it again.",)
+    more = f" and {len(skipped) - 1:,} more such lines" if len(skipped) > 1 else ""
+    raise FileError(
+        f"Line {first.number:,} of {name} has {first.actual_columns} cells, but the header has "
+        f"{first.expected_columns}{more}: {first.text[:80]!r}. Correct the line, or export the table again."
+    )

@@ -1,0 +1,119 @@
+"""``load``: from files to Runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data.columns import match
+from bayeslaw.data.runs import Runs
+from bayeslaw.data.table import Table
+from bayeslaw.errors import FileError
+from bayeslaw.readers import delimited, jsonlines, parquet
+from bayeslaw.readers.sniff import contents, format_of
+
+READERS = {"delimited": delimited.read, "jsonlines": jsonlines.read, "parquet": parquet.read}
+
+
+def load(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    columns: Mapping[str, str] | None = None,
+    run: str | None = None,
+    group: str | None = None,
+    n_params: float | str | None = None,
+    batch_tokens: float | str | None = None,
+    need_loss: bool = True,
+    **constants: Any,
+) -> Runs:
+    """Read training runs from a file, or from several.
+
+    Parameters
+    ----------
+    path : CSV, TSV, JSON lines, HF ``trainer_state.json`` or Parquet, each also gzipped; or a list of files. Files of
+        a list are read in the order given: where two hold the same run, the later one is its resume.
+    columns : bayeslaw's column → the file's, ``{"loss": "train/loss"}``. The trainers' own names are known without.
+    run : the run's name, for a file without a run column. Without it the file's name is taken.
+    group, n_params : one value for all rows: ``group="c4"``, ``n_params="70B"``.
+    batch_tokens : tokens per optimizer step, "4M": then ``tokens`` is step times this. Never assumed.
+    need_loss : False for rows to forecast, which have covariates only.
+    **constants : any other canonical column with one value for all rows: ``recurrence=4``.
+
+    Returns
+    -------
+    Runs. ``print(runs.explain())`` says how the file was read and what was noticed.
+
+    Raises
+    ------
+    FileError
+        A file is missing, a folder, truncated, or in no format that bayeslaw reads.
+    DataError
+        The table breaks the contract; the message names run, column and row.
+    """
+    paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
+    if not paths:
+        raise FileError("The list of files is empty. Give at least one.")
+    tables = [_read(p) for p in paths]
+    source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more files"
+    stems = _stems(paths)
+    table = tables[0] if len(tables) == 1 else _join(tables, stems, columns, run)
+    return Runs.from_table(
+        table,
+        columns=columns,
+        batch_tokens=batch_tokens,
+        need_loss=need_loss,
+        source=source,
+        default_run=stems[0],
+        run=run,
+        group=group,
+        n_params=n_params,
+        **constants,
+    )
+
+
+def _read(path: Path) -> Table:
+    data = contents(path)
+    return READERS[format_of(data, path)](data, path.name)
+
+
+def _stems(paths: list[Path]) -> list[str]:
+    """A name for each file without its suffixes; as much of the folder as tells them apart."""
+    bare = [p.with_name(p.name.removesuffix(".gz")).with_suffix("") for p in paths]
+    for depth in range(1, max(len(p.parts) for p in bare) + 1):
+        stems = ["/".join(p.parts[-depth:]) for p in bare]
+        if len(set(stems)) == len(set(paths)):
+            return stems
+    return ["/".join(p.parts) for p in bare]
+
+
+def _join(tables: list[Table], stems: list[str], columns: Mapping[str, str] | None, run: str | None) -> Table:
+    """One table out of several: a file without a run column is a run of its own."""
+    frames, empties = [], []
+    run_column = None
+    for table in tables:
+        found = match(list(table.frame.columns), columns, need_loss=False).mapping.get("run")
+        run_column = run_column or found
+    run_column = run_column or "run"
+    for table, stem in zip(tables, stems, strict=True):
+        frame = table.frame
+        if run_column not in frame and run is None:
+            frame = frame.assign(**{run_column: stem})
+        frames.append(frame.assign(file=stem) if "file" not in frame else frame)
+        empties.append(table.empty)
+    joined = pd.concat(frames, ignore_index=True)
+    empty = {}
+    for name in joined.columns:
+        parts = [
+            e.get(name, np.zeros(len(f), bool)) if name in f else np.ones(len(f), bool)
+            for f, e in zip(frames, empties, strict=True)
+        ]
+        mask = np.concatenate(parts)
+        if mask.any():
+            empty[name] = mask
+    rows = np.concatenate([t.row if t.row is not None else np.arange(1, len(t.frame) + 1) for t in tables])
+    return Table(joined, empty, rows, tuple(line for t in tables for line in t.torn))

@@ -1,0 +1,138 @@
+"""The shell around the commands: exit codes, what goes to which stream, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import bayeslaw
+from bayeslaw.cli import cli
+from bayeslaw.cli.guard import GuardedGroup
+from bayeslaw.errors import DataError, DataWarning
+
+
+@pytest.fixture
+def broken():
+    """A group like the real one, with commands that end in every way there is."""
+
+    @click.group(cls=GuardedGroup)
+    @click.option("--debug", is_flag=True)
+    def group(debug: bool) -> None:
+        pass
+
+    def ending(name: str, error: BaseException) -> None:
+        @group.command(name)
+        def command() -> None:
+            click.echo("data")
+            raise error
+
+    ending("bad-input", DataError("Run 'a' has no loss. Give one."))
+    ending("defect", ZeroDivisionError("division by zero\nsecond line"))
+    ending("interrupt", KeyboardInterrupt())
+    ending("no-file", FileNotFoundError(2, "No such file or directory", "x.csv"))
+    ending("bad-news", click.exceptions.Exit(1))
+    ending("pipe", BrokenPipeError())
+
+    @group.command()
+    def warn() -> None:
+        warnings.warn("Losses above 15.", DataWarning, stacklevel=2)
+
+    return group
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "stderr"),
+    [
+        ("bad-input", 2, "bayeslaw: Run 'a' has no loss. Give one.\n"),
+        ("no-file", 2, "bayeslaw: x.csv: No such file or directory.\n"),
+        ("bad-news", 1, ""),
+        ("pipe", 0, ""),
+        ("warn", 0, "bayeslaw: warning: Losses above 15.\n"),
+    ],
+)
+def test_endings(broken, command, code, stderr):
+    result = CliRunner().invoke(broken, [command])
+    assert (result.exit_code, result.stderr) == (code, stderr)
+    assert result.stdout == ("" if command == "warn" else "data\n")
+
+
+def test_interrupt_is_130(broken):
+    result = CliRunner().invoke(broken, ["interrupt"])
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_defect_is_one_line_without_debug(broken):
+    result = CliRunner().invoke(broken, ["defect"])
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "unexpected ZeroDivisionError: division by zero --" in result.stderr
+    assert "--debug" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_defect_has_a_traceback_with_debug(broken):
+    result = CliRunner().invoke(broken, ["--debug", "defect"])
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+
+
+def test_bad_input_has_no_traceback_even_with_debug(broken):
+    assert "Traceback" not in CliRunner().invoke(broken, ["--debug", "bad-input"]).output
+
+
+def test_usage_errors_are_2():
+    for line in (["nonsense"], ["fit"], ["forecast", "fit.nc"], ["fit", "x.csv", "--chains", "none"], ["--nonsense"]):
+        result = CliRunner().invoke(cli, line)
+        assert result.exit_code == 2, line
+        assert result.stdout == ""
+        assert "Traceback" not in result.stderr
+
+
+def shell(*args: str, **kwargs):
+    env = os.environ | {"PYTHONPATH": str(Path(bayeslaw.__file__).parent.parent)}
+    return [sys.executable, "-P", "-c", "from bayeslaw.cli import main; main()", *args], env | kwargs
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command, env = shell("laws", "--json")
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    stderr = process.stderr.read().decode()
+    process.stderr.close()
+    assert (process.wait(), stderr) == (0, "")
+
+
+def test_help_is_quick():
+    command, env = shell("--help")
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+    assert done.returncode == 0
+    assert min(seconds) < 0.5
+    for name in ("load", "fit", "check", "forecast", "models", "laws", "demo"):
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_has_help_and_no_ellipsis_in_the_list(name):
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0
+    assert not cli.commands[name].get_short_help_str(limit=65).endswith("...")
+
+
+def test_version():
+    assert CliRunner().invoke(cli, ["--version"]).stdout == f"bayeslaw, version {bayeslaw.__version__}\n"
