@@ -27,7 +27,10 @@ DEFAULTS: dict[str, Any] = {
         "sigma": {"prior": "lognormal(0.005, 1)", "reason": "published laws leave 0.1-2 % of the loss unexplained"},
         "early": {"prior": "lognormal(0.3, 0.7)", "reason": "laws fit the first tenth of a run worst"},
         "nu": {"prior": "lognormal(4, 0.6)", "reason": "a few runs of every published table lie far off"},
-        "by_x": {"prior": "normal(0, 0.1)", "reason": "scatter of final losses rarely changes by half over ten times the tokens"},
+        "by_x": {
+            "prior": "normal(0, 0.1)",
+            "reason": "scatter of final losses rarely changes by half over ten times the tokens",
+        },
         "by_n": {"prior": "normal(0, 0.1)", "reason": "nor over ten times the parameters"},
     }
 }
@@ -115,10 +118,16 @@ class Card:
     source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any], where: str = "the card") -> Card:
-        """Build a card from what its TOML says; CardError names the table and key that is wrong."""
+    def from_dict(cls, raw: Mapping[str, Any], where: str = "the card", *, above: tuple[str, ...] = ()) -> Card:
+        """Build a card from what its TOML says; CardError names the table and key that is wrong.
+
+        ``above`` names the files of the cards that extend this one, so that a circle is noticed.
+        """
         if "extends" in raw:
-            raw = _merge(load_card(raw["extends"]).source, {k: v for k, v in raw.items() if k != "extends"})
+            parent = raw["extends"]
+            if not isinstance(parent, str):
+                raise CardError(f"{where}: extends is a model's name or the path of a .toml file, not {parent!r}.")
+            raw = _merge(_load(parent, above).source, {k: v for k, v in raw.items() if k != "extends"})
         raw = _merge(DEFAULTS, raw)
         unknown = [key for key in raw if key not in _TOP]
         if unknown:
@@ -139,7 +148,7 @@ class Card:
             if name not in given:
                 raise CardError(
                     f"{where}: no prior for {name} ({symbol.meaning}). Add [parameters.{name}] with a prior and a "
-                    f"reason, or start the card with extends = \"{law.name}\"."
+                    f'reason, or start the card with extends = "{law.name}".'
                 )
             parameters[name] = _parameter(given[name], symbol, f"{where}, [parameters.{name}]")
         amplitudes = [s.name for s in law.symbols if s.kind == "amplitude"]
@@ -148,8 +157,10 @@ class Card:
         noise = _reasoned(raw, "noise", where, list(DEFAULTS["noise"]))
         table = dict(_table(raw, "discrepancy", where))
         step = table.pop("step", 0.5)
-        if not isinstance(step, int | float) or not step > 0:
-            raise CardError(f"{where}, [discrepancy]: step is the knots' distance in e-folds of tokens, above 0: {step!r}.")
+        if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
+            raise CardError(
+                f"{where}, [discrepancy]: step is the knots' distance in e-folds of tokens, above 0: {step!r}."
+            )
         discrepancy = _reasoned({"discrepancy": table}, "discrepancy", where, ["scale", "length"])
         if discrepancy and len(discrepancy) < 2:
             raise CardError(f"{where}: a discrepancy needs both scale and length.")
@@ -166,8 +177,10 @@ class Card:
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            value = _merge(below if isinstance(below, Mapping) else {}, value)
+        merged[key] = value
     # a card takes something inherited out by setting it to false
     return {k: v for k, v in merged.items() if v is not False}
 
@@ -189,12 +202,14 @@ def _parameter(raw: object, symbol: Any, where: str) -> Parameter:
     expected = "lognormal" if symbol.high == math.inf else "logitnormal"
     expected = "normal" if symbol.low == -math.inf else expected
     if prior.kind != expected:
-        raise CardError(f"{where}: {symbol.name} lies between {symbol.low:g} and {symbol.high:g}: its prior is a {expected}.")
+        raise CardError(
+            f"{where}: {symbol.name} lies between {symbol.low:g} and {symbol.high:g}: its prior is a {expected}."
+        )
     slope = Prior.parse(raw["slope"], f"{where}, slope") if "slope" in raw else None
     if slope and slope.kind != "normal":
         raise CardError(f"{where}, slope: a slope may have either sign: write normal(mean, sd).")
     pool = {}
-    for level, text in dict(raw.get("pool", {})).items():
+    for level, text in _table(raw, "pool", where).items():
         if level not in LEVELS:
             raise CardError(f"{where}, pool: unknown level {level!r}. The levels are {', '.join(LEVELS)}.")
         pool[level] = Prior.parse(text, f"{where}, pool.{level}")
@@ -239,6 +254,13 @@ def load_card(name: str | Path | Card | Mapping[str, Any]) -> Card:
         return name
     if isinstance(name, Mapping):
         return Card.from_dict(name)
+    if not isinstance(name, str | Path):
+        raise CardError(f"A model is a card's name, the path of its .toml file, a Card or a mapping, not {name!r}.")
+    return _load(name, ())
+
+
+def _load(name: str | Path, above: tuple[str, ...]) -> Card:
+    """The card of that name or file, which the cards in the files ``above`` extend."""
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in card_names():
@@ -249,10 +271,14 @@ def load_card(name: str | Path | Card | Mapping[str, Any]) -> Card:
                 f"given as the path of its .toml file."
             )
         path = _folder() / f"{name}.toml"
+    file = str(path.resolve())
+    if file in above:
+        circle = " -> ".join(Path(each).name for each in (*above[above.index(file) :], file))
+        raise CardError(f"{path.name}: the card extends itself ({circle}). Let one of them extend a shipped card.")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CardError(f"Cannot read the card {path}: {error.strerror or error}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CardError(f"{path} is not a TOML file: {error}.") from None
-    return Card.from_dict(raw, where=path.name)
+    return Card.from_dict(raw, where=path.name, above=(*above, file))

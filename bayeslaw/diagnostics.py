@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 
 from bayeslaw.errors import FitError
 
@@ -41,11 +42,11 @@ class Check:
             failed = ", ".join(self.frame.loc[~self.frame["ok"], "test"])
             head = f"Do not trust this fit yet: {failed} failed."
         lines = [head]
-        for row in self.frame.itertuples(index=False):
-            mark = "ok  " if row.ok else "FAIL"
-            lines.append(f"  {mark} {row.test:<12} {row.value:>10} (wanted {row.threshold}){row.where}")
-            if not row.ok:
-                lines.append(f"       {row.remedy}")
+        for row in self.frame.to_dict(orient="records"):
+            mark = "ok  " if row["ok"] else "FAIL"
+            lines.append(f"  {mark} {row['test']:<12} {row['value']:>10} (wanted {row['threshold']}){row['where']}")
+            if not row["ok"]:
+                lines += textwrap.wrap(row["remedy"], 80, initial_indent=" " * 7, subsequent_indent=" " * 7)
         return "\n".join(lines)
 
 
@@ -64,19 +65,26 @@ def check(
     """
     names = fit.problem.layout.coordinate_names()
     z = fit.z
-    worst_rhat = _worst(names, [array_stats.rhat(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], max)
-    bulk = _worst(names, [array_stats.ess(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], min)
-    tail = [array_stats.ess(z[..., i], chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)) for i in range(len(names))]
-    worst_tail = _worst(names, tail, min)
-    energy = np.asarray(fit.stats["energy"])
-    fraction = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
+    # a stuck coordinate divides by zero; what cannot be computed counts as the worst
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worst_rhat = _worst(
+            names, [array_stats.rhat(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], max
+        )
+        bulk = _worst(names, [array_stats.ess(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], min)
+        tail = [
+            array_stats.ess(z[..., i], chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95))
+            for i in range(len(names))
+        ]
+        worst_tail = _worst(names, tail, min)
+        energy = np.asarray(fit.stats["energy"])
+        fraction = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
     diverged = int(np.sum(fit.stats["diverging"]))
     full = float(np.mean(np.asarray(fit.stats["steps"]) >= MAX_STEPS))
     longer = "Sample more: draws= (and warmup=) at twice the number."
     rows = [
         ("R-hat", f"{worst_rhat[0]:.3f}", f"<= {rhat:g}", worst_rhat[0] <= rhat, worst_rhat[1],
-         "The chains disagree. " + longer + " If it stays, the data do not settle this parameter: give it a tighter prior "
-         "or take it out of the card."),
+         "The chains disagree. " + longer + " If it stays, the data do not settle this parameter: give it a tighter "
+         "prior or take it out of the card."),
         ("ESS bulk", f"{bulk[0]:.0f}", f">= {ess:g}", bulk[0] >= ess, bulk[1], longer),
         ("ESS tail", f"{worst_tail[0]:.0f}", f">= {ess:g}", worst_tail[0] >= ess, worst_tail[1], longer),
         ("divergences", f"{diverged}", f"<= {divergences:g}", diverged <= divergences, "",
@@ -111,16 +119,15 @@ def summary(fit: Fit) -> pd.DataFrame:
     for symbol in get_law(fit.card.law).symbols:
         draws = fit.posterior[symbol.name].to_numpy()
         lo, hi = np.quantile(draws, [0.05, 0.95])
-        ess = float(array_stats.ess(draws, chain_axis=0, draw_axis=1))
-        rhat = float(array_stats.rhat(draws, chain_axis=0, draw_axis=1)) if len(draws) > 1 else np.nan
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ess = float(np.asarray(array_stats.ess(draws, chain_axis=0, draw_axis=1)))
+            rhat = float(np.asarray(array_stats.rhat(draws, chain_axis=0, draw_axis=1))) if len(draws) > 1 else np.nan
         rows[symbol.name] = (draws.mean(), draws.std(), lo, hi, ess, rhat)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "lo90", "hi90", "ess", "rhat"])
 
 
 def describe(fit: Fit) -> str:
-    """What was fitted, the population parameters with 90 % intervals, and the verdict; lines of at most 80 characters."""
-    import textwrap
-
+    """What was fitted, the population parameters with 90 % intervals, and the verdict; lines of some 80 characters."""
     from bayeslaw.laws import get_law
 
     law, problem = get_law(fit.card.law), fit.problem
@@ -156,8 +163,8 @@ def loo(fit: Fit, unit: str = "bin") -> Any:
     Raises FitError if the unit is neither.
     """
     import arviz_base
-    import arviz_stats
     import jax
+    from arviz_stats.loo import loo as smoothed
 
     from bayeslaw.engine.pointwise import pointwise
 
@@ -168,4 +175,4 @@ def loo(fit: Fit, unit: str = "bin") -> Any:
         values = pointwise(fit.problem, fit.z.reshape(chains * draws, -1), unit)
     data = arviz_base.from_dict({"log_likelihood": {"loss": values.reshape(chains, draws, -1)},
                                  "posterior": {"lp": np.asarray(fit.stats["lp"])}})  # fmt: skip
-    return arviz_stats.loo(data, pointwise=True)
+    return smoothed(data, pointwise=True)

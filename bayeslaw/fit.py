@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bayeslaw.diagnostics import Check
 
-WARMUP, DRAWS = 300, 500
+WARMUP, DRAWS = 400, 500
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,7 +127,7 @@ def fit(
     runs : the training runs, see ``bayeslaw.load``.
     model : a card's name, its TOML file, a ``Card``, or a mapping in a card's form.
     seed : same seed, data, card and machine give the same draws.
-    chains, warmup, draws : 4 chains of 300 warm-up and 500 kept iterations by default.
+    chains, warmup, draws : 4 chains of 400 warm-up and 500 kept iterations by default.
     schedules : run → learning-rate schedule, where it is not to be read off the ``lr`` column; only for laws that
         need one. A ``Schedule`` or a line such as ``"cosine:peak=3e-4,total=24000,warmup=2000"``.
     max_bins : points to which each curve is reduced.
@@ -163,7 +163,13 @@ def fit(
         report("preparing the data", 0, 1)
         problem = assemble(card, runs, schedules, max_bins)
         found = sample(
-            problem.layout, problem.data, seed=seed, chains=int(chains), warmup=int(warmup), draws=int(draws), report=report
+            problem.layout,
+            problem.data,
+            seed=seed,
+            chains=int(chains),
+            warmup=int(warmup),
+            draws=int(draws),
+            report=report,
         )
     meta = {
         "seed": seed,
@@ -176,7 +182,7 @@ def fit(
     return Fit(card, problem, found.z, found.stats, meta)
 
 
-class reporting:  # noqa: N801 - used as a function
+class reporting:
     """Context: a progress callback from what a caller gave: a callable, True (a bar on stderr), or nothing."""
 
     def __init__(self, progress: Callable[[str, int, int], None] | bool | None) -> None:

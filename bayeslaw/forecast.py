@@ -101,9 +101,7 @@ def forecast(
     known = None if given is None else (given if isinstance(given, Runs) else Runs.from_frame(given))
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
-        curve, observed, notes = conditioned(
-            fit.problem, fit.draws(draws), rows, known, schedules or {}, rng
-        )
+        curve, observed, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
     frame = _summary(rows.frame, curve, observed, levels)
     return Band(frame, curve, observed, levels, tuple(notes))
 
@@ -126,5 +124,8 @@ def _summary(frame: pd.DataFrame, curve: np.ndarray, observed: np.ndarray, level
     for prefix, draws in (("", observed), ("curve_", curve)):
         quantiles = np.quantile(draws, tails.ravel(), axis=0)
         for i, level in enumerate(levels):
-            out[f"{prefix}lo{100 * level:g}"], out[f"{prefix}hi{100 * level:g}"] = quantiles[2 * i], quantiles[2 * i + 1]
+            out[f"{prefix}lo{100 * level:g}"], out[f"{prefix}hi{100 * level:g}"] = (
+                quantiles[2 * i],
+                quantiles[2 * i + 1],
+            )
     return pd.DataFrame(out)

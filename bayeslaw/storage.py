@@ -91,9 +91,7 @@ def _config(fit: Fit) -> dict[str, Any]:
         "points": problem.layout.likelihood == "points",
         "max_bins": problem.max_bins,
         "notes": list(problem.notes),
-        "schedules": {
-            run: [s.steps.tolist(), s.rates.tolist(), int(s.warmup)] for run, s in problem.schedules.items()
-        },
+        "schedules": {run: [s.steps.tolist(), s.rates.tolist(), int(s.warmup)] for run, s in problem.schedules.items()},
         "coordinates": problem.layout.coordinate_names(),
     }
 
@@ -106,7 +104,9 @@ def save(fit: Fit, path: str | Path) -> None:
         fit.tree.to_netcdf(draft, engine="h5netcdf")
         os.replace(draft, path)
     except OSError as error:
-        raise FileError(f"Cannot save the fit as {path}: {error.strerror or error}.") from None
+        # HDF5 says it in a paragraph; the system's own words for the number are enough
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise FileError(f"Cannot save the fit as {path}: {reason}.") from None
     finally:
         draft.unlink(missing_ok=True)
 
@@ -140,12 +140,17 @@ def load_fit(path: str | Path) -> Fit:
     try:
         config = json.loads(tree.attrs["bayeslaw"])
         form = config["format"]
+        if not isinstance(form, int):
+            raise TypeError(form)
     except (KeyError, TypeError, ValueError):
-        raise FileError(f"{path} is a netCDF file but not a fit that bayeslaw saved: it has no bayeslaw record.") from None
-    if form > FORMAT:
         raise FileError(
-            f"{path} was written by bayeslaw {config.get('meta', {}).get('versions', {}).get('bayeslaw', '?')}, in form "
-            f"{form}; this is {__version__}, which reads up to form {FORMAT}. Upgrade: pip install -U bayeslaw."
+            f"{path} is a netCDF file but not a fit that bayeslaw saved: it has no bayeslaw record."
+        ) from None
+    if form > FORMAT:
+        writer = config.get("meta", {}).get("versions", {}).get("bayeslaw", "?")
+        raise FileError(
+            f"{path} was written by bayeslaw {writer}, in form {form}; this is {__version__}, which reads up to "
+            f"form {FORMAT}. Upgrade: pip install -U bayeslaw."
         )
     try:
         fit = Fit(*_parts(tree, config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -135,6 +136,17 @@ MISTAKES = {
     ),
     "knots": ({"discrepancy": {"step": 0}}, r"\[discrepancy\]: step is the knots' distance in e-folds .* above 0: 0\."),
     "knots in words": ({"discrepancy": {"step": "wide"}}, r"\[discrepancy\]: step is the knots' distance .*: 'wide'\."),
+    "knots at no end": ({"discrepancy": {"step": math.inf}}, r"\[discrepancy\]: step is the knots' distance .*: inf\."),
+    "knots nowhere": ({"discrepancy": {"step": math.nan}}, r"\[discrepancy\]: step is the knots' distance .*: nan\."),
+    "knots of true": ({"discrepancy": {"step": True}}, r"\[discrepancy\]: step is the knots' distance .*: True\."),
+    "pool not a table": (
+        {"parameters": {"E": {"pool": "x"}}},
+        r"\[parameters\.E\]: pool is a table \(\[pool\.\.\.\]\), not 'x'\.",
+    ),
+    "parent not a name": (
+        {"extends": 3},
+        r"^the card: extends is a model's name or the path of a \.toml file, not 3\.",
+    ),
     "unknown parent": ({"extends": "chinchila"}, r"No model is called 'chinchila'\. Did you mean chinchilla"),
 }
 
@@ -154,6 +166,27 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path):
         load_card(path)
 
 
+def test_false_takes_out_what_no_parent_has():
+    # nothing of the kind is inherited: what is set to false is simply not there
+    raw = {"name": "x", "extends": "chinchilla", "run": {"level": False}, "discrepancy": False}
+    bare = load_card(raw)
+    again = load_card({**bare.source, "name": "y", "discrepancy": {"scale": False}, "run": {"level": False, "E": GOOD}})
+    assert list(again.run) == ["E"]
+    assert not again.discrepancy
+    assert "level" not in again.source["run"]
+
+
+def test_a_card_that_extends_itself(tmp_path):
+    a, b = tmp_path / "a.toml", tmp_path / "b.toml"
+    a.write_text(f'name = "a"\nextends = "{a.as_posix()}"\n', encoding="utf-8")
+    with pytest.raises(CardError, match=r"^a\.toml: the card extends itself \(a\.toml -> a\.toml\)\. Let one of them "):
+        load_card(a)
+    a.write_text(f'name = "a"\nextends = "{b.as_posix()}"\n', encoding="utf-8")
+    b.write_text(f'name = "b"\nextends = "{a.as_posix()}"\n', encoding="utf-8")
+    with pytest.raises(CardError, match=r"\(b\.toml -> a\.toml -> b\.toml\)"):
+        load_card(b)
+
+
 # --- mistakes in finding one ----------------------------------------------------------------------------------------
 
 
@@ -168,6 +201,14 @@ def test_unknown_model_offers_the_nearest():
         load_card("looped_dept")
     with pytest.raises(CardError, match=r"No model is called 'zzz'\. There are annealed"):
         load_card("zzz")
+
+
+@pytest.mark.parametrize("model", [3, None, 2.5, ["chinchilla"]])
+def test_what_is_no_model_at_all(model):
+    with pytest.raises(CardError) as error:
+        load_card(model)
+    expected = "A model is a card's name, the path of its .toml file, a Card or a mapping, not "
+    assert str(error.value) == f"{expected}{model!r}."
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -85,7 +85,7 @@ class Engine:
             for side, sign in (("lo", -1), ("hi", 1)):
                 frame[side + name] = frame["median"] + sign * self.width * float(name)
                 frame[f"curve_{side}{name}"] = frame["median"] + sign * 0.001 * float(name)
-        return SimpleNamespace(frame=frame)
+        return SimpleNamespace(frame=frame, notes=("A note.",))
 
 
 @pytest.fixture
@@ -198,6 +198,7 @@ def test_forecast_table(engine, future):
     assert header.split("  ")[-1].strip() == "90 % band"
     assert first.split()[:4] == ["b", "70B", "4B", "3.0000"]
     assert last.split() == ["b", "70B", "1.4T", "2.5000", "2.0000", "-", "3.0000", "1.6000", "-", "3.4000"]
+    assert "bayeslaw: A note.\n" in result.stderr
     assert "nats per token" in result.stderr
     assert engine.asked["levels"] == (0.5, 0.9)
     assert engine.asked["given"] is None
@@ -266,14 +267,16 @@ def test_models():
 
 def test_demo_fits_forecasts_and_draws_into_the_current_folder(engine, monkeypatch, tmp_path):
     runs = bayeslaw.Runs.from_frame(LOG)
-    monkeypatch.setitem(sys.modules, "bayeslaw.demo", SimpleNamespace(demo_runs=lambda: runs))
+    monkeypatch.setitem(sys.modules, "bayeslaw.demo", SimpleNamespace(demo_runs=lambda: runs, ORIGIN="Made up."))
     monkeypatch.chdir(tmp_path)
     engine.width = 0.002
     engine.ok = False  # whatever the verdict, the demo itself has done its work
     result = run("demo", "--quiet")
+    assert result.stderr == ""
     assert engine.asked["model"] == "chinchilla"
     assert engine.asked["given"].names == ("b",)
     assert list(engine.asked["at"].frame["split"]) == ["test", "test"]
     assert result.stdout.startswith("Fit of chinchilla.\n\nrun ")
     assert "1 of the 2 losses held back lie in their 90 % band." in result.stdout
     assert (tmp_path / "bayeslaw_demo.png").read_bytes().startswith(b"\x89PNG")
+    assert run("demo").stderr.startswith("bayeslaw: Made up.\n")

@@ -6,9 +6,12 @@ wait for JAX. Commands call the public Python functions and nothing beneath them
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from bayeslaw import __version__
+from bayeslaw.cli.cache import keep_compiled
 from bayeslaw.cli.catalog import laws, models
 from bayeslaw.cli.demo import demo
 from bayeslaw.cli.fitting import check, fit
@@ -36,4 +39,5 @@ for command in (load, fit, check, forecast, models, laws, demo):
 
 def main() -> None:
     """Entry point of the console script; leaves with one of the documented exit codes."""
+    keep_compiled(os.environ)
     cli.main(prog_name="bayeslaw")

@@ -19,11 +19,13 @@ LEVELS = (0.5, 0.9)
 def demo(seed: int, quiet: bool) -> None:
     """Fit the demo runs, forecast the rows held back, and draw bayeslaw_demo.png here."""
     import bayeslaw
-    from bayeslaw.demo import demo_runs
+    from bayeslaw.demo import ORIGIN, demo_runs
     from bayeslaw.plots.bands import plot_band
 
     writable(PICTURE)
     runs = demo_runs()
+    if not quiet:
+        say(ORIGIN)
     known, held = runs.where("split == 'fit'"), runs.where("split == 'test'")
     with sampling_progress(quiet) as progress:
         fit = bayeslaw.fit(known, model="chinchilla", seed=seed, progress=progress)
@@ -31,7 +33,7 @@ def demo(seed: int, quiet: bool) -> None:
     begun = [name for name in held.names if name in known.names]
     prefix = known.select(*begun) if begun else None
     band = bayeslaw.forecast(fit, at=held, given=prefix, levels=LEVELS, seed=seed)
-    print_band(band.frame, LEVELS)
+    print_band(band.frame, LEVELS, quiet=quiet)
     loss = held.frame["loss"].to_numpy()
     inside = (loss >= band.frame["lo90"].to_numpy()) & (loss <= band.frame["hi90"].to_numpy())
     click.echo(f"\n{inside.sum()} of the {len(inside)} losses held back lie in their 90 % band.")

@@ -62,11 +62,13 @@ def forecast(
     rows = reading.read(at, need_loss=False)
     known = None if given is None else reading.read(given)
     band = bayeslaw.forecast(bayeslaw.load_fit(path), at=rows, given=known, levels=levels, seed=seed)
+    for note in band.notes:
+        say(note)
     if output is not None:
         with click.open_file(output, "w", encoding="utf-8") as file:
             band.frame.to_csv(file, index=False, lineterminator="\n")
     if as_json:
-        emit_json("forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame))
+        emit_json("forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame), notes=list(band.notes))
     elif output != "-":
         print_band(band.frame, levels)
     if plot is not None:
@@ -76,7 +78,7 @@ def forecast(
         say(f"drew {plot}")
 
 
-def print_band(frame: Any, levels: tuple[float, ...]) -> None:
+def print_band(frame: Any, levels: tuple[float, ...], *, quiet: bool = False) -> None:
     """Print a band as a table: identity of each row, median and one column per level, nats per token."""
     from bayeslaw.data.units import human
 
@@ -98,4 +100,5 @@ def print_band(frame: Any, levels: tuple[float, ...]) -> None:
         for row in frame.to_dict(orient="records")
     ]
     emit_table(header, rows, left=2 if "group" in identity else 1)
-    say("losses in nats per token; each band is for an observed loss.")
+    if not quiet:
+        say("losses in nats per token; each band is for an observed loss.")

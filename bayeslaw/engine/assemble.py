@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.cards import Card, Prior
-from bayeslaw.data.bins import Bins
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.layout import Entry, Layout
 from bayeslaw.engine.rows import SEGMENTS, padded_rows, schedules_of
@@ -60,7 +59,9 @@ class Problem:
     notes: tuple[str, ...] = ()
 
 
-def assemble(card: Card, runs: Runs, schedules: Mapping[str, Schedule | str] | None = None, max_bins: int = 40) -> Problem:
+def assemble(
+    card: Card, runs: Runs, schedules: Mapping[str, Schedule | str] | None = None, max_bins: int = 40
+) -> Problem:
     """Bin the runs and lay out the model.
 
     Raises FitError if the runs lack a column that the law needs, naming it and the runs.
@@ -95,7 +96,18 @@ def lay_out(
         "prior": prior_arrays(card, layout),
     }
     return Problem(
-        layout, data, series, levels, reference, bins, code, axis, max_bins, SEGMENTS, schedules, tuple(dict.fromkeys(notes))
+        layout,
+        data,
+        series,
+        levels,
+        reference,
+        bins,
+        code,
+        axis,
+        max_bins,
+        SEGMENTS,
+        schedules,
+        tuple(dict.fromkeys(notes)),
     )
 
 
@@ -131,11 +143,9 @@ def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     keep = [c for c in [*keys, "group", "n_params", "recurrence", "n_params_once", "n_params_recurrent"] if c in frame]
     table = frame.loc[~first, keep].reset_index(drop=True)
     if "spread" in frame:
-        relative = pd.Series((frame["spread"] / frame["loss"]).to_numpy())
-        # the later half: early bins are too steep to tell noise from trend
-        by_series = relative.groupby(code)
-        late = by_series.cumcount().to_numpy() >= by_series.transform("size").to_numpy() // 2
-        table["row_noise"] = relative[late].groupby(code[late]).median().to_numpy()
+        table["row_noise"] = _row_noise(
+            (frame["spread"] / frame["loss"]).to_numpy(float), frame["count"].to_numpy(), code
+        )
     return table, code
 
 
@@ -145,15 +155,19 @@ def _levels(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) ->
     for level in wanted:
         column = COLUMN_OF_LEVEL[level]
         values = series[column] if column in series else pd.Series(dtype=float)
-        members = _size_members(values.to_numpy(float)) if level == "size" else sorted(values.dropna().unique().tolist())
+        members = (
+            _size_members(values.to_numpy(float)) if level == "size" else sorted(values.dropna().unique().tolist())
+        )
         if len(members) < 2:
             notes.append(f"The {level} level is dropped: the runs have {'one' if members else 'no'} {column}.")
-        elif values.isna().any():
+        elif bool(values.isna().any()):
             missing = series.loc[values.isna(), "run"].iloc[0]
-            raise FitError(f"The card pools over {level}, but run {missing!r} has no {column}. Fill it in or drop the column.")
+            raise FitError(
+                f"The card pools over {level}, but run {missing!r} has no {column}. Fill it in or drop the column."
+            )
         elif len(members) > MOST_MEMBERS:
             notes.append(f"The {level} level is dropped: {len(members):,} members are more than {MOST_MEMBERS}.")
-        elif points and len(members) > 0.6 * len(series):
+        elif len(members) > 0.6 * len(set(series["run"])):
             notes.append(f"The {level} level is dropped: hardly two runs share a {column}.")
         else:
             levels[level] = members
@@ -176,20 +190,41 @@ def member_index(level: str, members: list[Any], series: pd.DataFrame) -> np.nda
     """Each series' position among ``members``, -1 where it is none of them."""
     values = series[COLUMN_OF_LEVEL[level]]
     if level != "size":
-        return values.map({m: i for i, m in enumerate(members)}).fillna(-1).to_numpy(int)
+        place = {m: i for i, m in enumerate(members)}
+        return np.array([place.get(value, -1) for value in values], int)
     distance = np.abs(np.log(values.to_numpy(float))[:, None] - np.log(members))
     # within a member's own spread of sizes: chains of near sizes may be wider than the gap that ends them
     return np.where(distance.min(axis=1) < 2 * SAME_SIZE, distance.argmin(axis=1), -1)
+
+
+#: rows' worth of the usual noise that a series' own is blended with: few rows tell a spread poorly
+ROWS_OF_OTHERS = 30
+
+
+def _row_noise(relative: np.ndarray, rows: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """Relative sd of one raw row about its curve, per series; NaN where no series can tell.
+
+    Root mean square over the later half of each curve's bins (early ones are too steep to tell noise from trend),
+    blended with the median over all series.
+    """
+    place = pd.Series(code).groupby(code)
+    late = (place.cumcount().to_numpy() >= place.transform("size").to_numpy() // 2) & np.isfinite(relative)
+    count = np.bincount(code[late], rows[late], minlength=code.max() + 1)
+    total = np.bincount(code[late], rows[late] * relative[late] ** 2, minlength=code.max() + 1)
+    if not count.any():
+        return np.full(code.max() + 1, np.nan)
+    usual = np.median(total[count > 0] / count[count > 0])
+    return np.sqrt((total + ROWS_OF_OTHERS * usual) / (count + ROWS_OF_OTHERS))
 
 
 def _slopes(card: Card, series: pd.DataFrame, notes: list[str]) -> set[str]:
     wanted = {name for name, p in card.parameters.items() if p.slope}
     if not wanted:
         return set()
-    if "n_params" not in series or series["n_params"].isna().any():
+    if "n_params" not in series or bool(series["n_params"].isna().any()):
         notes.append("Slopes in log N are dropped: n_params is not known for every run.")
         return set()
-    if series["n_params"].nunique() < 2:
+    if series["n_params"].dropna().unique().size < 2:
         notes.append("Slopes in log N are dropped: the runs have one size.")
         return set()
     return wanted
@@ -214,7 +249,7 @@ def _reference(
         for run in np.unique(runs):
             s1[runs == run] = lr[str(run)].sums(steps[runs == run])
         ref["S1"] = centre(s1)
-    known = "n_params" in series and series["n_params"].notna().all()
+    known = "n_params" in series and bool(series["n_params"].notna().all())
     ref["log_n"] = float(np.log(series["n_params"]).mean()) if known else 0.0
     ref["log_x"] = math.log(centre(bins[axis].to_numpy(float))) if axis else 0.0
     return ref
@@ -223,13 +258,18 @@ def _reference(
 def axis_of(bins: pd.DataFrame) -> str | None:
     """The x that noise and discrepancy are functions of: tokens, where every bin has them, else step."""
     for name in ("tokens", "step"):
-        if name in bins and (bins[name] > 0).all():
+        if name in bins and bool((bins[name] > 0).all()):
             return name
     return None
 
 
 def _layout(
-    card: Card, bins: pd.DataFrame, levels: Mapping[str, list], slopes: set[str], points: bool, axis: str | None,
+    card: Card,
+    bins: pd.DataFrame,
+    levels: Mapping[str, list],
+    slopes: set[str],
+    points: bool,
+    axis: str | None,
     ref: Mapping[str, float],
 ) -> tuple[Layout, dict[str, float]]:
     law = get_law(card.law)

@@ -7,6 +7,7 @@ fit; a prefix of a run tells a little more about it, which goes in as importance
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -73,26 +74,32 @@ def _reaching(problem: Problem, *frames: pd.DataFrame) -> dict[str, Any]:
 
 
 def _need_step(law: Any, frame: pd.DataFrame) -> None:
-    if "schedule" in law.covariates and ("step" not in frame or frame["step"].isna().any()):
+    if "schedule" in law.covariates and ("step" not in frame or bool(frame["step"].isna().any())):
         raise FitError(f"Law {law.name} forecasts along steps: the rows to forecast need a step column without gaps.")
 
 
-def _known(problem: Problem, series: pd.DataFrame, given: Runs | None, notes: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+def _known(
+    problem: Problem, series: pd.DataFrame, given: Runs | None, notes: list[str]
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Bins known of each target series (``code`` says which), and whether each series takes them from ``given``."""
     keys = _keys(series)
     place = {key: i for i, key in enumerate(keys)}
     parts = []
     from_given = np.zeros(len(series), bool)
     if given is not None:
-        mine = given.where(given.frame["run"].isin(series["run"]).to_numpy()) if len(given) else given
+        asked = given.frame["run"].isin(series["run"]).to_numpy()
         strangers = [name for name in given.names if name not in set(series["run"])]
         if strangers:
-            notes.append(f"Not used: {len(strangers):,} runs of given that are not in at, for example {strangers[0]!r}.")
-        bins = usable(get_law(problem.layout.law), mine.bins(max_bins=problem.max_bins).frame, "given rows").copy()
-        bins["code"] = [place.get(key, -1) for key in _keys(bins)]
-        bins = bins[bins["code"] >= 0]
-        from_given[bins["code"].unique()] = True
-        parts.append(bins)
+            notes.append(
+                f"Not used: {len(strangers):,} runs of given that are not in at, for example {strangers[0]!r}."
+            )
+        if asked.any():
+            mine = given.where(asked)
+            bins = usable(get_law(problem.layout.law), mine.bins(max_bins=problem.max_bins).frame, "given rows").copy()
+            bins["code"] = [place.get(key, -1) for key in _keys(bins)]
+            bins = bins[bins["code"] >= 0]
+            from_given[np.asarray(bins["code"], int)] = True
+            parts.append(bins)
     fitted = problem.bins.copy()
     fitted["code"] = [place.get(key, -1) for key in _keys(fitted)]
     parts.append(fitted[(fitted["code"] >= 0) & ~from_given[fitted["code"]]])
@@ -133,7 +140,7 @@ def _members(problem: Problem, series: pd.DataFrame, rng: np.random.Generator, d
     extra: dict[str, int] = {}
     for level, members in problem.levels.items():
         column = COLUMN_OF_LEVEL[level]
-        if column not in series or series[column].isna().any():
+        if column not in series or bool(series[column].isna().any()):
             raise FitError(f"The model pools over {level}: the rows to forecast need {column} in every row.")
         index = member_index(level, members, series)
         new = {value: len(members) + i for i, value in enumerate(dict.fromkeys(series.loc[index < 0, column]))}
@@ -147,7 +154,9 @@ def _members(problem: Problem, series: pd.DataFrame, rng: np.random.Generator, d
     return fresh
 
 
-def _rows(problem: Problem, law: Any, frame: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, schedules, segments: int):
+def _rows(
+    problem: Problem, law: Any, frame: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, schedules, segments: int
+):
     return padded_rows(
         law, frame, code, series, list(problem.levels), problem.reference, problem.axis, schedules, segments=segments
     )
@@ -155,7 +164,7 @@ def _rows(problem: Problem, law: Any, frame: pd.DataFrame, code: np.ndarray, ser
 
 def _weighted(problem, z, fresh, known, code, series, schedules, from_given, data, rng, notes):
     """Draws of z and fresh, resampled by how well each explains what ``given`` tells beyond the fit."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     law, layout = get_law(problem.layout.law), data["layout"]
     rows = _rows(problem, law, known, code, series, schedules, problem.segments)
@@ -203,7 +212,7 @@ def _draw(problem, z, target, code, series, known, known_code, schedules, fresh,
         log_curve, scale = curve_draws(layout, data, z, past, rows, fresh, own)
         position = np.concatenate([np.arange(len(p)) for p in pieces])
         curve[:, take], sd[:, take] = log_curve[:, piece_code, position], scale[:, piece_code, position]
-    row_noise = _row_noise(problem, series, known, known_code)[code]
+    row_noise = _row_noise(problem, series)[code]
     return np.exp(curve), np.exp(curve + _noise(problem, z, sd, row_noise, rng))
 
 
@@ -212,7 +221,7 @@ def _batches(code: np.ndarray, draws: int):
     order = np.argsort(code, kind="stable")
     bounds = np.flatnonzero(np.diff(code[order], prepend=-1, append=code.max() + 1)) if len(code) else np.zeros(0, int)
     pieces = []
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in itertools.pairwise(bounds):
         rows = order[start:end]
         pieces += [(int(code[rows[0]]), rows[i : i + MOST_ROWS]) for i in range(0, len(rows), MOST_ROWS)]
     pieces.sort(key=lambda piece: len(piece[1]))
@@ -223,21 +232,18 @@ def _batches(code: np.ndarray, draws: int):
         yield np.array([s for s, _ in batch]), [rows for _, rows in batch]
 
 
-def _row_noise(problem: Problem, series: pd.DataFrame, known: pd.DataFrame, code: np.ndarray) -> np.ndarray:
-    """Relative sd of one raw row about the curve: the run's own where it is known, else the median of the fitted."""
+def _row_noise(problem: Problem, series: pd.DataFrame) -> np.ndarray:
+    """Relative sd of one raw row about the curve: the run's own where it was fitted, else the median of the fitted."""
     seen = problem.series["row_noise"].to_numpy(float)
+    own = dict(zip(_keys(problem.series), seen, strict=True))
     usual = float(np.nanmedian(seen)) if np.isfinite(seen).any() else 0.0
-    out = np.full(len(series), usual)
-    relative = (known["spread"] / known["loss"]).to_numpy(float)
-    for i in np.unique(code):
-        own = relative[code == i]
-        own = own[len(own) // 2 :]
-        if np.isfinite(own).any():
-            out[i] = np.nanmedian(own)
-    return out
+    found = np.array([own.get(key, usual) for key in _keys(series)])
+    return np.where(np.isfinite(found), found, 0.0)
 
 
-def _noise(problem: Problem, z: np.ndarray, sd: np.ndarray, row_noise: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _noise(
+    problem: Problem, z: np.ndarray, sd: np.ndarray, row_noise: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     if problem.layout.likelihood == "curves":
         return np.hypot(sd, row_noise) * rng.standard_normal(sd.shape)
     where = next(where for slot, where in problem.layout.placed() if slot.name == "noise:nu")

@@ -4,10 +4,11 @@ For series i (a run, or a run at one exit step) and row j,
 
     log y_ij = log L(x_ij; theta_i) + o_i + sum_e w_eij b_ie + u_i(log x_ij) + e_ij
 
-``L`` is the law, ``o_i`` the offset of the levels that i belongs to (runs of one size, say); ``w_eij`` is 1 for the effect "level" and the share of the law's term e in the loss for an effect on
-an amplitude (so that ``b_ie`` is that amplitude's relative deviation, to first order); ``u_i`` is the discrepancy and
-``e_ij`` independent noise. ``b``, ``u`` are Gaussian and integrated out exactly. Working on log y makes every error
-relative to the loss level and every curve positive.
+``L`` is the law, ``o_i`` the offset of the levels that i belongs to (runs of one size, say); ``w_eij`` is 1 for the
+effect "level" and the share of the law's term e in the loss for an effect on an amplitude (so that ``b_ie`` is that
+amplitude's relative deviation, to first order); ``u_i`` is the discrepancy and ``e_ij`` independent noise. ``b``, ``u``
+are Gaussian and integrated out exactly. Working on log y makes every error relative to the loss level and every curve
+positive.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def design(
     return jnp.concatenate(columns, axis=1) if columns else jnp.zeros((*log_x.shape, 0))
 
 
-def white_variance(v: Mapping[str, Array], log_x: Array, measured: Array) -> Array:
+def white_variance(v: Mapping[str, Array], log_x: Array, measured: Array | float) -> Array:
     """Variance of ``e``: white misfit plus the bin's measured sampling variance.
 
     The misfit's sd is sigma at the reference and grows towards early x as a power of it; late, it levels off at

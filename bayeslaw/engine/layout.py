@@ -116,7 +116,9 @@ class Layout:
         return names
 
 
-def _level_slots(owner: str, levels: tuple[tuple[str, int], ...], kind: Literal["deviation", "scaled"]) -> Iterator[Slot]:
+def _level_slots(
+    owner: str, levels: tuple[tuple[str, int], ...], kind: Literal["deviation", "scaled"]
+) -> Iterator[Slot]:
     for level, count in levels:
         if count >= LEARNABLE:
             yield Slot(f"{owner}:{level}:tau", 1, "positive")

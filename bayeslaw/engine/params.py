@@ -43,7 +43,9 @@ def log_prior(layout: Layout, prior: Mapping[str, Array], z: Array, *, for_mode:
             widened[slot.name] = (prior["scale"][where] * z[where])[0]
         if slot.kind == "deviation" and f"{slot.name}:tau" in widened:
             log_sd = widened[f"{slot.name}:tau"]
-            total += 0.5 * jnp.sum(z[where] ** 2) * -jnp.expm1(-2 * log_sd) - (0.0 if for_mode else slot.length * log_sd)
+            total += 0.5 * jnp.sum(z[where] ** 2) * -jnp.expm1(-2 * log_sd) - (
+                0.0 if for_mode else slot.length * log_sd
+            )
     return total
 
 

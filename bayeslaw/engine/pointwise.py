@@ -20,10 +20,10 @@ def pointwise(problem: Problem, z: np.ndarray, unit: str) -> np.ndarray:
         values = np.asarray(_program(problem.layout, True)(z, problem.data))
         return values[:, rows["mask"]]
     by_series = np.asarray(_program(problem.layout, False)(z, problem.data))[:, : len(problem.series)]
-    run = problem.series["run"].astype("category").cat.codes.to_numpy()
-    out = np.zeros((len(z), run.max() + 1))
-    np.add.at(out, (slice(None), run), by_series)
-    return out
+    _, run = np.unique(problem.series["run"].astype(str), return_inverse=True)
+    out = np.zeros((run.max() + 1, len(z)))
+    np.add.at(out, run, by_series.T)
+    return out.T
 
 
 @functools.lru_cache(maxsize=32)

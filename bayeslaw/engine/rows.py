@@ -14,6 +14,8 @@ from bayeslaw.laws import Law, Schedule
 
 #: stretches that stand for a run's schedule inside the fit; the error against the exact sum is tested
 SEGMENTS = 64
+
+
 def bucket(count: int) -> int:
     """The padded size for ``count``: itself up to 4, then steps of about a sixth, so that shapes are few."""
     if count <= 4:
@@ -44,13 +46,15 @@ def schedules_of(
             given = declared[name]
             found[name] = given if isinstance(given, Schedule) else Schedule.parse(given)
             continue
-        if "lr" not in rows or "step" not in rows or not (known := rows["lr"].notna() & rows["step"].notna()).any():
+        logged = "lr" in rows and "step" in rows
+        known = rows[["lr", "step"]].notna().to_numpy().all(axis=1) if logged else np.zeros(len(rows), bool)
+        if not known.any():
             raise FitError(
                 f"This model needs the learning rate over the steps of run {name!r}, and its lr or step column is "
-                f"{'empty' if 'lr' in rows and 'step' in rows else 'missing'}. Log it, or declare the schedule: "
+                f"{'empty' if logged else 'missing'}. Log it, or declare the schedule: "
                 f"schedules={{{name!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
             )
-        rows = rows[known].drop_duplicates("step", keep="last").sort_values("step")
+        rows = rows.loc[known].drop_duplicates(["step"], keep="last").sort_values("step")
         steps, rates = rows["step"].to_numpy(float), rows["lr"].to_numpy(float)
         found[name] = Schedule.from_rows(steps, rates)
         if history and name in history:

@@ -24,22 +24,30 @@ from bayeslaw.errors import FitError
 
 #: iterations between two reports of progress, and between two looks at whether to stop
 CHUNK = 25
+#: target acceptance: the ridge of E and alpha is curved, and longer steps diverge at its ends
+ACCEPT = 0.9
 Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Draws:
     """``z`` (chains, draws, dim), and per draw (chains, draws): ``diverging``, ``steps`` (leapfrog), ``energy``,
-    ``lp`` (log posterior), ``accept``; ``step_size`` (chains,); ``mode`` (dim,)."""
+    ``lp`` (log posterior), ``accept``; ``step_size`` (chains,)."""
 
     z: np.ndarray
     stats: dict[str, np.ndarray]
     step_size: np.ndarray
-    mode: np.ndarray
 
 
 def sample(
-    layout: Layout, data: dict[str, Any], *, seed: int, chains: int, warmup: int, draws: int, report: Report | None = None
+    layout: Layout,
+    data: dict[str, Any],
+    *,
+    seed: int,
+    chains: int,
+    warmup: int,
+    draws: int,
+    report: Report | None = None,
 ) -> Draws:
     """Draw from the posterior. Call inside ``jax.enable_x64(True)``.
 
@@ -47,6 +55,8 @@ def sample(
     """
     import jax
     import jax.numpy as jnp
+
+    from bayeslaw.engine.warp import to_z
 
     report = report or (lambda stage, done, total: None)
     data = jax.tree.map(jnp.asarray, data)
@@ -86,8 +96,9 @@ def sample(
             stop.set()
             raise
     stats = {k: np.stack([out[k] for _, out in results]) for k in results[0][1]}
-    z = mode + stats.pop("z") @ factor.T
-    return Draws(z, stats, np.array([float(state.adapt_state.step_size) for state, _ in results]), mode)
+    y = jnp.asarray(mode + stats.pop("z") @ factor.T)
+    z = np.asarray(jax.jit(jax.vmap(jax.vmap(lambda y: to_z(layout, data["prior"], y))))(y))
+    return Draws(z, stats, np.array([float(state.adapt_state.step_size) for state, _ in results]))
 
 
 @functools.lru_cache(maxsize=32)
@@ -97,14 +108,19 @@ def programs(layout: Layout, warmup: int):
     from numpyro.infer.hmc import hmc
 
     from bayeslaw.engine.density import log_posterior
+    from bayeslaw.engine.warp import to_z
 
     def potential_of(argument):
+        data = argument["data"]
+
         def potential(eps):
-            return -log_posterior(layout, argument["data"], argument["mode"] + argument["factor"] @ eps)
+            z = to_z(layout, data["prior"], argument["mode"] + argument["factor"] @ eps)
+            return -log_posterior(layout, data, z)
 
         return potential
 
-    init_kernel, sample_kernel = hmc(potential_fn_gen=potential_of, algo="NUTS")
+    kernels: Any = hmc(potential_fn_gen=potential_of, algo="NUTS")  # whose types know no NUTS without a length
+    init_kernel, sample_kernel = kernels
 
     def init(key, start, argument):
         return init_kernel(
@@ -112,7 +128,7 @@ def programs(layout: Layout, warmup: int):
             warmup,
             step_size=0.5,
             dense_mass=True,
-            target_accept_prob=0.85,
+            target_accept_prob=ACCEPT,
             trajectory_length=None,
             max_tree_depth=10,
             model_args=(argument,),
@@ -142,16 +158,22 @@ def _value_and_grad(layout: Layout):
     import jax
 
     from bayeslaw.engine.density import log_posterior
+    from bayeslaw.engine.warp import to_z
 
-    return jax.jit(jax.value_and_grad(lambda z, data: -log_posterior(layout, data, z, for_mode=True)))
+    def value(y, data):
+        return -log_posterior(layout, data, to_z(layout, data["prior"], y), for_mode=True)
+
+    return jax.jit(jax.value_and_grad(value))
 
 
 def find_mode(layout: Layout, data: Any, seed: int, report: Report | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mode (dim,) and a factor (dim, dim) of the inverse curvature there.
+    """Posterior mode (dim,) in the sampler's coordinates, and a factor (dim, dim) of the inverse curvature there.
 
     The best of several starts: the prior's centre and draws around it. Directions that the data leave open have the
     prior's curvature of 1, and no direction is taken to be wider than that.
     """
+    from bayeslaw.engine.warp import from_z
+
     function = _value_and_grad(layout)
 
     def value(z):
@@ -161,6 +183,7 @@ def find_mode(layout: Layout, data: Any, seed: int, report: Report | None = None
 
     rng = np.random.default_rng(seed)
     starts = [np.zeros(layout.dim), *(0.5 * rng.standard_normal((3, layout.dim)))]
+    starts = [from_z(layout, data["prior"], z) for z in starts]
     found = []
     for i, start in enumerate(starts):
         found.append(minimize(value, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "maxcor": 20}))
@@ -168,7 +191,9 @@ def find_mode(layout: Layout, data: Any, seed: int, report: Report | None = None
             report("finding the mode", i + 1, len(starts))
     best = min(found, key=lambda result: result.fun)
     if best.fun >= 1e12:
-        raise FitError("No parameters with a finite density were found near the priors: check the units of the columns.")
+        raise FitError(
+            "No parameters with a finite density were found near the priors: check the units of the columns."
+        )
     step = 1e-4
     eye = np.eye(layout.dim) * step
     hessian = np.stack([(value(best.x + e)[1] - value(best.x - e)[1]) / (2 * step) for e in eye])

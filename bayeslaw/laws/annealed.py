@@ -22,6 +22,7 @@ class Annealed(Law):
     formula = "L = L0 + A * S1^-alpha - C * S2(lam)"
     reference = "Tissue et al. 2024, arXiv 2408.11029, eq. 1"
     covariates = ("step", "schedule")
+    gains = ("C",)
     symbols = (
         Symbol("L0", "loss as the summed rate grows without end, before any gain", "nats", "amplitude"),
         Symbol("A", "summed-rate term", "nats * rate^alpha", "amplitude"),

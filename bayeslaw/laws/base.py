@@ -52,6 +52,8 @@ class Law(abc.ABC):
     #: columns of a row that ``terms`` reads (names of the data contract); ``"schedule"`` asks for the learning-rate
     #: sums that ``laws/schedule.py`` describes.
     covariates: ClassVar[tuple[str, ...]]
+    #: amplitudes whose term takes loss away
+    gains: ClassVar[tuple[str, ...]] = ()
     #: columns that ``terms`` reads too where a table has them
     optional: ClassVar[tuple[str, ...]] = ()
 

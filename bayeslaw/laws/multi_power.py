@@ -22,6 +22,7 @@ class MultiPower(Law):
     formula = "L = L0 + A * S1^-alpha - B * sum_k (eta_{k-1} - eta_k) * [1 - (1 + C * eta_k^-gamma * S_k)^-beta]"
     reference = "Luo et al. 2025, arXiv 2503.12811"
     covariates = ("step", "schedule")
+    gains = ("B",)
     symbols = (
         Symbol("L0", "loss as the summed rate grows without end, before any gain", "nats", "amplitude"),
         Symbol("A", "summed-rate term", "nats * rate^alpha", "amplitude"),

@@ -1,0 +1,129 @@
+"""The algebra of one series against dense Gaussian formulas written out in numpy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from bayeslaw.engine.linear import draw, leave_one_out, log_evidence, posterior, quad_logdet
+
+RNG = np.random.default_rng(4)
+N, K = 9, 4
+R, VAR, G = RNG.normal(size=N), RNG.uniform(0.2, 2.0, N), RNG.normal(size=(N, K))
+MASKS = {
+    "all": np.ones(N, bool),
+    "some": np.array([1, 0, 1, 1, 0, 1, 1, 1, 0], bool),
+    "one": np.arange(N) == 5,
+    "none": np.zeros(N, bool),
+}
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(params=MASKS)
+def mask(request):
+    return MASKS[request.param]
+
+
+def dense(mask, g=G):
+    """Residuals that count, and their marginal covariance."""
+    return R[mask], np.diag(VAR[mask]) + g[mask] @ g[mask].T
+
+
+def test_evidence_is_the_marginal_gaussian(mask):
+    r, cov = dense(mask)
+    expected = stats.multivariate_normal.logpdf(r, cov=cov) if len(r) else 0.0
+    np.testing.assert_allclose(log_evidence(R, VAR, G, mask), expected, rtol=1e-11, atol=1e-12)
+
+
+def test_evidence_without_coefficients_is_white_noise(mask):
+    expected = stats.norm.logpdf(R[mask], scale=np.sqrt(VAR[mask])).sum()
+    np.testing.assert_allclose(log_evidence(R, VAR, np.zeros((N, 0)), mask), expected, rtol=1e-12)
+
+
+def test_masked_rows_count_nothing_whatever_they_hold():
+    mask = MASKS["some"]
+    r, var, g = R.copy(), VAR.copy(), G.copy()
+    r[~mask], var[~mask], g[~mask] = 1e3, 1e-6, 50.0
+    for function in (log_evidence, leave_one_out):
+        np.testing.assert_allclose(function(r, var, g, mask), function(R, VAR, G, mask), rtol=1e-10, atol=1e-12)
+    for ours, plain in zip(posterior(r, var, g, mask), posterior(R, VAR, G, mask), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-10)
+
+
+def test_posterior_is_the_conditional_gaussian(mask):
+    mean, chol = posterior(R, VAR, G, mask)
+    # b and r are jointly Gaussian: mean G'S^-1 r and covariance I - G'S^-1 G, without the precision that ours uses
+    r, cov = dense(mask)
+    gain = G[mask].T @ np.linalg.inv(cov)
+    np.testing.assert_allclose(mean, gain @ r, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.inv(chol @ chol.T), np.eye(K) - gain @ G[mask], atol=1e-12)
+
+
+def test_draws_have_the_posterior_mean_and_covariance():
+    mean, chol = posterior(R, VAR, G, MASKS["some"])
+    # the map from standard normals to draws is affine: its linear part squared is the covariance, exactly
+    linear_part = np.stack([draw(mean, chol, e) - mean for e in jnp.eye(K)], axis=1)
+    np.testing.assert_allclose(draw(mean, chol, jnp.zeros(K)), mean)
+    np.testing.assert_allclose(linear_part @ linear_part.T, np.linalg.inv(chol @ chol.T), atol=1e-12)
+
+
+def test_leave_one_out_is_the_density_given_the_others(mask):
+    ours = np.asarray(leave_one_out(R, VAR, G, mask))
+    assert (ours[~mask] == 0).all()
+    for j in np.flatnonzero(mask):
+        rest = mask & (np.arange(N) != j)
+        r, cov = dense(rest)
+        gain = G[j] @ G[rest].T @ np.linalg.inv(cov) if len(r) else np.zeros(0)
+        variance = VAR[j] + G[j] @ G[j] - (gain @ (G[rest] @ G[j]) if len(r) else 0.0)
+        expected = stats.norm.logpdf(R[j], gain @ r if len(r) else 0.0, np.sqrt(variance))
+        np.testing.assert_allclose(ours[j], expected, rtol=1e-10)
+
+
+def test_evidence_is_one_row_given_the_others_times_the_others():
+    everything = MASKS["all"]
+    last = np.arange(N) == N - 1
+    chain = log_evidence(R, VAR, G, everything & ~last) + leave_one_out(R, VAR, G, everything)[-1]
+    np.testing.assert_allclose(log_evidence(R, VAR, G, everything), chain, rtol=1e-11)
+
+
+def test_quad_logdet_and_its_gradient_against_finite_differences():
+    half = RNG.normal(size=(K, K))
+    m, v = half @ half.T + np.eye(K), RNG.normal(size=K)
+    quad, logdet = quad_logdet(m, v)
+    np.testing.assert_allclose(quad, v @ np.linalg.solve(m, v), rtol=1e-12)
+    np.testing.assert_allclose(logdet, np.linalg.slogdet(m)[1], rtol=1e-12)
+
+    def both(m, v):
+        quad, logdet = quad_logdet(m, v)
+        return 0.7 * quad - 1.3 * logdet
+
+    d_m, d_v = jax.grad(both, argnums=(0, 1))(jnp.asarray(m), jnp.asarray(v))
+    step = 1e-6
+    for i in range(K):
+        e = step * np.eye(K)[i]
+        np.testing.assert_allclose(d_v[i], (both(m, v + e) - both(m, v - e)) / (2 * step), rtol=1e-6, atol=1e-8)
+        for j in range(K):
+            # both triangles at once: M stays symmetric, as it always is
+            e = np.zeros((K, K))
+            e[i, j] = e[j, i] = step
+            slope = (both(m + e, v) - both(m - e, v)) / (2 * step)
+            np.testing.assert_allclose(d_m[i, j] + (d_m[j, i] if i != j else 0.0), slope, rtol=1e-6, atol=1e-8)
+
+
+def test_evidence_has_the_gradient_of_the_dense_formula():
+    mask = MASKS["some"]
+
+    def plain(r, var, g):
+        cov = jnp.diag(var[mask]) + g[mask] @ g[mask].T
+        return jax.scipy.stats.multivariate_normal.logpdf(r[mask], jnp.zeros(mask.sum()), cov)
+
+    arguments = (jnp.asarray(R), jnp.asarray(VAR), jnp.asarray(G))
+    ours = jax.grad(lambda r, var, g: log_evidence(r, var, g, mask), argnums=(0, 1, 2))(*arguments)
+    for mine, theirs in zip(ours, jax.grad(plain, argnums=(0, 1, 2))(*arguments), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-10)

@@ -1,0 +1,198 @@
+"""Bands: their form, and that what is known of a run narrows and moves them."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslaw import Runs, forecast
+from bayeslaw.errors import FitError
+
+DRAWS = 200
+FAR = np.array([30_000.0, 60_000.0, 120_000.0])
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """``rows(run, group, n_params, steps)``: rows to forecast."""
+
+    def make(run, group="c4", n_params=3e8, steps=FAR) -> pd.DataFrame:
+        steps = np.asarray(steps, float)
+        return pd.DataFrame(
+            {"run": run, "group": group, "n_params": n_params, "step": steps, "tokens": steps * 5e5}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def band(toy_fit, rows):
+    """A seen run and an unseen one of the same size and group, at the same steps."""
+    return forecast(toy_fit, pd.concat([rows("c4-3e+08"), rows("new")]), draws=DRAWS, seed=1)
+
+
+def width(frame: pd.DataFrame) -> np.ndarray:
+    return (frame["hi90"] - frame["lo90"]).to_numpy()
+
+
+def curve_width(frame: pd.DataFrame) -> np.ndarray:
+    return (frame["curve_hi90"] - frame["curve_lo90"]).to_numpy()
+
+
+def test_one_row_per_row_asked_for_in_their_order(toy_fit, rows):
+    at = pd.concat([rows("b", steps=[900, 300, 600]), rows("a", n_params=1e9), rows("b", steps=[100])])
+    at = at.sample(frac=1, random_state=2)
+    found = forecast(toy_fit, at, draws=DRAWS).frame
+    assert list(found.index) == list(range(len(at)))
+    for column in ("run", "group", "n_params", "step", "tokens"):
+        np.testing.assert_array_equal(found[column], at[column])
+    # loss falls with tokens: every number went to the row that it belongs to
+    assert found[found["run"] == "b"].sort_values("step")["curve_mean"].is_monotonic_decreasing
+    shuffled = at.iloc[::-1]
+    again = forecast(toy_fit, shuffled, draws=DRAWS).frame
+    np.testing.assert_allclose(again["curve_mean"][::-1], found["curve_mean"], rtol=0.01)
+
+
+def test_columns_and_shapes(band):
+    wanted = ["mean", "median", "lo50", "hi50", "lo90", "hi90", "curve_lo90", "curve_hi90", "curve_mean", "tokens"]
+    assert set(wanted) <= set(band.frame.columns)
+    assert band.curve.shape == band.observed.shape == (DRAWS, 6)
+    assert band.levels == (0.5, 0.9)
+    assert repr(band) == "<Band: 6 rows of 2 runs, bands at 50 %, 90 %>"
+
+
+def test_bounds_are_in_order_and_are_the_draws_quantiles(band):
+    f = band.frame
+    for low, high in (("lo90", "lo50"), ("lo50", "median"), ("median", "hi50"), ("hi50", "hi90")):
+        assert (f[low] < f[high]).all()
+        assert (f[f"curve_{low}"] < f[f"curve_{high}"]).all() if "median" not in (low, high) else True
+    np.testing.assert_allclose(f["lo90"], np.quantile(band.observed, 0.05, axis=0))
+    np.testing.assert_allclose(f["hi50"], np.quantile(band.observed, 0.75, axis=0))
+    np.testing.assert_allclose(f["curve_hi90"], np.quantile(band.curve, 0.95, axis=0))
+    np.testing.assert_allclose(f["mean"], band.observed.mean(axis=0))
+    assert (width(f) > curve_width(f)).all(), "a loss has noise that the curve has not"
+
+
+def test_draws_are_positive_and_near_the_truth(band, truth):
+    assert (band.observed > 0).all()
+    assert (band.curve > 0).all()
+    np.testing.assert_allclose(band.frame["median"], np.tile(truth.law(3e8, FAR * 5e5), 2), rtol=0.03)
+
+
+def test_an_unseen_run_has_a_wider_band_than_a_seen_one(toy_fit, rows):
+    # at the end of the data, where the seen run's own level is known
+    at = pd.concat([rows("c4-3e+08", steps=[15_000]), rows("new", steps=[15_000])])
+    found = forecast(toy_fit, at, draws=DRAWS, seed=1).frame
+    seen, new = curve_width(found)
+    assert new > 1.3 * seen
+
+
+@pytest.fixture(scope="module")
+def prefix(toy_frame) -> pd.DataFrame:
+    """A new run's first 10,000 steps, 2 % above what its group and size let expect."""
+    part = toy_frame[(toy_frame["run"] == "c4-3e+08") & (toy_frame["step"] <= 10_000)]
+    return part.assign(run="new", loss=part["loss"] * 1.02)
+
+
+def test_a_prefix_narrows_the_band_and_moves_it_there(toy_fit, rows, prefix):
+    at = rows("new", steps=[12_000, 14_000])
+    before = forecast(toy_fit, at, draws=DRAWS).frame
+    after = forecast(toy_fit, at, prefix, draws=DRAWS).frame
+    assert (curve_width(after) < 0.8 * curve_width(before)).all()
+    shift = (after["curve_mean"] / before["curve_mean"]).to_numpy()
+    assert (shift > 1.008).all()
+    assert (shift < 1.025).all()
+    # from below, it moves down
+    low = forecast(toy_fit, at, prefix.assign(loss=prefix["loss"] / 1.04), draws=DRAWS).frame
+    assert (low["curve_mean"] < before["curve_mean"]).all()
+
+
+def test_given_may_be_a_table_or_runs(toy_fit, rows, prefix):
+    at = rows("new")
+    table, runs = (forecast(toy_fit, at, g, draws=DRAWS) for g in (prefix, Runs.from_frame(prefix)))
+    np.testing.assert_array_equal(table.observed, runs.observed)
+
+
+def test_given_for_a_fitted_run_replaces_its_rows(toy_fit, rows, toy_frame):
+    """The same rows again change next to nothing, others move the band."""
+    own = toy_frame[toy_frame["run"] == "c4-3e+08"]
+    at = rows("c4-3e+08", steps=[15_000, 20_000])
+    plain = forecast(toy_fit, at, draws=DRAWS).frame
+    same = forecast(toy_fit, at, own, draws=DRAWS).frame
+    np.testing.assert_allclose(same["curve_mean"], plain["curve_mean"], rtol=2e-4)
+    higher = forecast(toy_fit, at, own.assign(loss=own["loss"] * 1.01), draws=DRAWS).frame
+    assert (higher["curve_mean"] > 1.005 * plain["curve_mean"]).all()
+
+
+def test_given_of_runs_not_asked_for_is_named(toy_fit, rows, prefix):
+    both = pd.concat([prefix, prefix.assign(run="stranger")])
+    found = forecast(toy_fit, rows("new"), both, draws=DRAWS)
+    assert "Not used: 1 runs of given that are not in at, for example 'stranger'." in found.notes
+
+
+def test_given_of_other_runs_only(toy_fit, rows, prefix):
+    found = forecast(toy_fit, rows("new"), prefix.assign(run="stranger"), draws=DRAWS)
+    plain = forecast(toy_fit, rows("new"), draws=DRAWS)
+    assert any("stranger" in note for note in found.notes)
+    np.testing.assert_allclose(found.frame["curve_mean"], plain.frame["curve_mean"], rtol=0.01)
+
+
+def test_a_loss_column_is_not_looked_at(toy_fit, rows):
+    at = rows("new")
+    plain = forecast(toy_fit, at, draws=DRAWS)
+    for loss in (9.0, -1.0, np.nan, "secret"):
+        np.testing.assert_array_equal(forecast(toy_fit, at.assign(loss=loss), draws=DRAWS).observed, plain.observed)
+    with_loss = Runs.from_frame(at.assign(loss=[2.5, 2.4, 2.3]))
+    np.testing.assert_array_equal(forecast(toy_fit, with_loss, draws=DRAWS).observed, plain.observed)
+
+
+def test_unseen_group_and_size(toy_fit, rows, band):
+    at = pd.concat([rows("new"), rows("x", group="books"), rows("y", n_params=2e9), rows("z", "books", 2e9)])
+    found = forecast(toy_fit, at, draws=DRAWS).frame
+    known, group, size, both = np.split(curve_width(found), 4)
+    assert (group > known).all()
+    assert (both > known).all()
+    assert np.isfinite(found.drop(columns=["run", "group"]).to_numpy(float)).all()
+    assert (size > 0).all()
+
+
+def test_same_seed_same_band(toy_fit, rows):
+    first, again, other = (forecast(toy_fit, rows("new"), draws=DRAWS, seed=s) for s in (7, 7, 8))
+    np.testing.assert_array_equal(first.observed, again.observed)
+    pd.testing.assert_frame_equal(first.frame, again.frame)
+    assert (first.observed != other.observed).all()
+
+
+def test_levels(toy_fit, rows):
+    found = forecast(toy_fit, rows("new"), levels=[0.8, 0.975], draws=DRAWS)
+    assert {"lo80", "hi80", "lo97.5", "curve_hi97.5"} <= set(found.frame.columns)
+    assert "lo50" not in found.frame
+    for levels in ([], [0.0], [0.5, 1.0], [90], [float("nan")]):
+        with pytest.raises(FitError, match=r"^levels are fractions between 0 and 1, such as \(0\.5, 0\.9\); got \("):
+            forecast(toy_fit, rows("new"), levels=levels)
+
+
+def test_missing_columns_are_named(toy_fit, rows):
+    with pytest.raises(FitError, match=r"Law chinchilla needs the column tokens, and the rows to forecast have "):
+        forecast(toy_fit, rows("new").drop(columns="tokens"))
+    with pytest.raises(FitError, match=r"pools over group: the rows to forecast need group in every row"):
+        forecast(toy_fit, rows("new").drop(columns="group"))
+    at = rows("new")
+    at.loc[1, "n_params"] = np.nan
+    with pytest.raises(FitError, match=r"needs n_params, which is empty in 1 of 1 runs, for example 'new'"):
+        forecast(toy_fit, at)
+
+
+def test_many_rows_come_in_pieces_without_a_seam(toy_fit, rows):
+    steps = np.linspace(500, 20_000, 1500).round()
+    found = forecast(toy_fit, rows("c4-1e+08", n_params=1e8, steps=steps), draws=20)
+    # a draw's curve is one curve: the step between the pieces is like its neighbours
+    jumps = np.abs(np.diff(np.log(found.curve), axis=1))
+    assert jumps.max() < 0.01
+    assert len(found.frame) == 1500
+
+
+def test_draws_are_at_most_those_of_the_fit(toy_fit, rows):
+    assert forecast(toy_fit, rows("new"), draws=10**6).curve.shape == (200, 3)
+    assert dataclasses.replace(toy_fit, z=toy_fit.z[:, :30]).draws(None).shape[0] == 60
