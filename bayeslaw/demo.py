@@ -1,7 +1,8 @@
 """The demo's data: curves made up from published coefficients, until there are real ones to ship.
 
-The law is Chinchilla's form with the coefficients that Prairie et al. 2026 ("Parcae", arXiv 2604.12946) print for their
-140M looped model; sizes are those of Ouro's family and two smaller ones. Each run is shifted by 0.2 % or so and every row is noisy.
+The law is Chinchilla's form with the coefficients that Prairie et al. 2026 ("Parcae", arXiv 2604.12946) print for
+their 140M looped model; sizes are those of Ouro's family and two smaller ones. Each run is shifted by 0.2 % or so and
+every row is noisy.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 SIZES = {"7M": 7e6, "18M": 18e6, "53M": 53e6, "134M": 134e6, "374M": 374e6, "778M": 778e6, "1.36B": 1.36e9}
 COEFFICIENTS = {"E": 2.662, "A": 522733.0, "alpha": 0.771, "B": 25420.0, "beta": 0.525}
 ORIGIN = (
-    "Demo data: not recorded but made up, from the coefficients that Prairie et al. 2026 (arXiv 2604.12946) publish for "
-    "their 140M model, in Chinchilla's form, with 0.2 % of difference between runs and 0.4 % of noise per row."
+    "Demo data: not recorded but made up, from the coefficients that Prairie et al. 2026 (arXiv 2604.12946) publish "
+    "for their 140M model, in Chinchilla's form, with 0.2 % of difference between runs and 0.4 % of noise per row."
 )
 ROWS, HELD = 60, 8
 

@@ -156,7 +156,7 @@ def fit(
         )
     card = load_card(model)
     warmup, draws = WARMUP if warmup is None else warmup, DRAWS if draws is None else draws
-    for name, value, least in (("chains", chains, 1), ("warmup", warmup, 50), ("draws", draws, 4)):
+    for name, value, least in (("seed", seed, 0), ("chains", chains, 1), ("warmup", warmup, 50), ("draws", draws, 4)):
         if int(value) != value or value < least:
             raise FitError(f"{name} is a whole number of at least {least}, not {value!r}.")
     with reporting(progress) as report, jax.enable_x64(True):

@@ -36,7 +36,9 @@ def chinchilla() -> None:
     for name, (mean, sd, lo, hi) in published.items():
         ours, spread = float(p[name].mean()), float(p[name].std())
         inside = "yes" if lo <= ours <= hi else "no"
-        print(f"| {name} | {ours:.4g} ({spread:.3g}) | {mean:g} ({sd:g}), {lo:g}-{hi:g} | {inside} | {spread / sd:.2f} |")
+        print(
+            f"| {name} | {ours:.4g} ({spread:.3g}) | {mean:g} ({sd:g}), {lo:g}-{hi:g} | {inside} | {spread / sd:.2f} |"
+        )
     a, b, alpha, beta = (p[k].to_numpy().ravel() for k in ("A", "B", "alpha", "beta"))
     flops = 5.76e23
     n = (alpha * a / (beta * b)) ** (1 / (alpha + beta)) * (flops / 6) ** (beta / (alpha + beta))

@@ -48,7 +48,7 @@ def curve(run, group, n_params, steps, rng, level=0.003, noise=0.004) -> pd.Data
 
 @pytest.fixture(scope="session")
 def truth():
-    """The law that the made-up runs follow: ``truth.law(n_params, tokens, group)``, ``truth.values``, ``truth.curve``."""
+    """What the made-up runs follow: ``truth.law(n_params, tokens, group)``, ``truth.values``, ``truth.curve``."""
 
     class Truth:
         values = TRUTH

@@ -91,7 +91,14 @@ def test_bad_input_has_no_traceback_even_with_debug(broken):
 
 
 def test_usage_errors_are_2():
-    for line in (["nonsense"], ["fit"], ["forecast", "fit.nc"], ["fit", "x.csv", "--chains", "none"], ["--nonsense"]):
+    for line in (
+        ["nonsense"],
+        ["fit"],
+        ["forecast", "fit.nc"],
+        ["fit", "x.csv", "--chains", "none"],
+        ["fit", "x.csv", "--seed", "-1"],
+        ["--nonsense"],
+    ):
         result = CliRunner().invoke(cli, line)
         assert result.exit_code == 2, line
         assert result.stdout == ""

@@ -19,9 +19,7 @@ def rows():
 
     def make(run, group="c4", n_params=3e8, steps=FAR) -> pd.DataFrame:
         steps = np.asarray(steps, float)
-        return pd.DataFrame(
-            {"run": run, "group": group, "n_params": n_params, "step": steps, "tokens": steps * 5e5}
-        )
+        return pd.DataFrame({"run": run, "group": group, "n_params": n_params, "step": steps, "tokens": steps * 5e5})
 
     return make
 

@@ -72,9 +72,7 @@ def refusal(path: Path) -> str:
 
 def test_missing_file(tmp_path):
     path = tmp_path / "nowhere.nc"
-    assert refusal(path) == (
-        f"does not exist. Save one with fit.save({str(path)!r}) or bayeslaw fit ... -o {path}."
-    )
+    assert refusal(path) == (f"does not exist. Save one with fit.save({str(path)!r}) or bayeslaw fit ... -o {path}.")
 
 
 def test_directory(tmp_path):
@@ -87,7 +85,8 @@ def test_file_cut_short(copy, share):
     copy.write_bytes(whole[: int(share * len(whole))])
     reason = refusal(copy)
     assert re.fullmatch(
-        r"cannot be read as a saved fit \(.+\): it is not netCDF, or was cut short\. Fit again, or copy the file anew\.",
+        r"cannot be read as a saved fit \(.+\): it is not netCDF, or was cut short\. "
+        r"Fit again, or copy the file anew\.",
         reason,
     )
 

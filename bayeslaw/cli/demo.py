@@ -14,7 +14,7 @@ LEVELS = (0.5, 0.9)
 
 
 @click.command(short_help="Fit, forecast and draw the data that come along.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 def demo(seed: int, quiet: bool) -> None:
     """Fit the demo runs, forecast the rows held back, and draw bayeslaw_demo.png here."""

@@ -18,7 +18,13 @@ from bayeslaw.cli.reading import Reading, reading_options
 @click.option("-m", "--model", default="chinchilla", show_default=True, help="A model card: its name, or a TOML file.")
 @click.option("-o", "--output", default="fit.nc", show_default=True, metavar="FILE", help="Where to save the fit.")
 @click.option("--where", metavar="QUERY", help="Fit these rows only; a pandas query, e.g. \"split == 'fit'\".")
-@click.option("--seed", default=0, show_default=True, help="The same seed, data and card give the same fit.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The same seed, data and card give the same fit.",
+)
 @click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True)
 @click.option("--warmup", type=click.IntRange(min=1), help="Warm-up draws per chain.")
 @click.option("--draws", type=click.IntRange(min=1), help="Draws kept per chain.")

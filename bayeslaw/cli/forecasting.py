@@ -33,7 +33,9 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[fl
 @click.option("--given", metavar="FILE", help="What is known of those runs so far: a log.")
 @reading_options
 @click.option("--levels", default="50,90", show_default=True, callback=_levels, help="Levels of the bands, per cent.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same band.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same band."
+)
 @click.option("-o", "--output", metavar="FILE", help="Write the band as CSV; - is stdout.")
 @click.option("--plot", metavar="FILE", help="Draw the band, e.g. band.png.")
 @json_option
@@ -68,7 +70,9 @@ def forecast(
         with click.open_file(output, "w", encoding="utf-8") as file:
             band.frame.to_csv(file, index=False, lineterminator="\n")
     if as_json:
-        emit_json("forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame), notes=list(band.notes))
+        emit_json(
+            "forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame), notes=list(band.notes)
+        )
     elif output != "-":
         print_band(band.frame, levels)
     if plot is not None:

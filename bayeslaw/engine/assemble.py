@@ -131,7 +131,7 @@ def usable(law: Any, frame: pd.DataFrame, what: str) -> pd.DataFrame:
 
 
 def _covariates(frame: pd.DataFrame) -> list[str]:
-    mine = ("spread", "count", "rho", "n_eff", "x_lo", "x_hi", "log_x")
+    mine = ("kept", "row", "spread", "count", "rho", "n_eff", "x_lo", "x_hi", "log_x")
     return [str(c) for c in frame.columns if c not in mine]
 
 

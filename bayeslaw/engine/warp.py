@@ -25,9 +25,7 @@ def _places(layout: Layout) -> list[int]:
     gains = get_law(layout.law).gains
     kinds = {e.symbol: e.kind for e in layout.entries}
     return [
-        where.start
-        for slot, where in layout.placed()
-        if kinds.get(slot.name) == "amplitude" and slot.name not in gains
+        where.start for slot, where in layout.placed() if kinds.get(slot.name) == "amplitude" and slot.name not in gains
     ]
 
 

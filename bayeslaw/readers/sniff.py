@@ -31,7 +31,7 @@ def contents(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise FileError(f"There is no file {path}. Check the path{_beside(path)}.") from None
+        raise FileError(f"There is no file {path}. Check the path{_beside(path)}") from None
     except IsADirectoryError:
         raise FileError(_folder(path)) from None
     except OSError as error:
@@ -69,9 +69,9 @@ def format_of(data: bytes, path: Path) -> str:
 
 def _beside(path: Path) -> str:
     if not path.parent.is_dir():
-        return f": there is no folder {path.parent} either"
+        return f": there is no folder {path.parent} either."
     near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()][:1000], n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else "."
 
 
 def _folder(path: Path) -> str:

@@ -36,7 +36,9 @@ def test_curves_get_effects_discrepancy_and_levels(toy_runs):
     assert layout.likelihood == "curves"
     assert layout.effects == ("level",)
     assert layout.offsets == (("size", 3),)
-    assert [(e.symbol, e.levels) for e in layout.entries] == [(s, (("group", 2),)) for s in "E A alpha B beta".split()]
+    assert [(e.symbol, e.levels) for e in layout.entries] == [
+        (s, (("group", 2),)) for s in ["E", "A", "alpha", "B", "beta"]
+    ]
     assert problem.levels == {"group": ["c4", "web"], "size": pytest.approx([1e8, 3e8, 1e9])}
     assert problem.notes == ()
     np.testing.assert_array_equal(problem.series["group_index"], [0, 0, 0, 1, 1, 1])
@@ -135,12 +137,16 @@ def test_a_run_without_the_group_of_the_others_is_named():
     table = points()
     table["group"] = table["group"].astype(object)
     table.loc[5, "group"] = None
-    with pytest.raises(FitError, match=r"^The card pools over group, but run 'r5' has no group\. Fill it in or drop the "):
+    with pytest.raises(
+        FitError, match=r"^The card pools over group, but run 'r5' has no group\. Fill it in or drop the "
+    ):
         lay(table)
 
 
 def test_a_law_of_schedules_asks_for_one(toy_runs):
-    with pytest.raises(FitError, match=r"needs the learning rate over the steps of run 'c4-1e\+08', and its lr or step "):
+    with pytest.raises(
+        FitError, match=r"needs the learning rate over the steps of run 'c4-1e\+08', and its lr or step "
+    ):
         assemble(load_card("annealed"), toy_runs)
 
 

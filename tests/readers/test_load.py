@@ -179,7 +179,7 @@ def test_late_text_in_a_long_file(tmp_path):
 
 def test_files_that_cannot_be_read(df, tmp_path):
     write(df, tmp_path / "runs.csv")
-    with pytest.raises(FileError, match=r"There is no file .*run.csv. Check the path; did you mean runs.csv\?"):
+    with pytest.raises(FileError, match=r"There is no file .*run.csv. Check the path; did you mean runs.csv\?$"):
         load(tmp_path / "run.csv")
     with pytest.raises(FileError, match=r"there is no folder .*nowhere either"):
         load(tmp_path / "nowhere" / "runs.csv")
