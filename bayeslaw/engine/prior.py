@@ -25,7 +25,8 @@ Array = jax.Array
 def prior_draws(layout: Layout, prior: Mapping[str, ArrayLike], seed: int, n: int) -> np.ndarray:
     """Exact draws (n, dim) from the density that ``params.log_prior`` gives the coordinates.
 
-    Every coordinate is standard normal, except the centred deviations, ``N(0, tau)`` in units of tau's prior median.
+    Every coordinate is standard normal, except centred deviations whose spread is a coordinate too: ``N(0, tau)`` in
+    units of tau's prior median.
     """
     z = np.random.default_rng(seed).standard_normal((n, layout.dim))
     scale, widened = np.asarray(prior["scale"], float), {}
@@ -33,7 +34,7 @@ def prior_draws(layout: Layout, prior: Mapping[str, ArrayLike], seed: int, n: in
         if slot.name.endswith(":tau"):
             widened[slot.name] = np.exp(scale[where] * z[:, where])
         elif slot.kind == "deviation":
-            z[:, where] *= widened[f"{slot.name}:tau"]
+            z[:, where] *= widened.get(f"{slot.name}:tau", 1.0)
     return z
 
 
