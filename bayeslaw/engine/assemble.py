@@ -275,10 +275,8 @@ def _layout(
     law = get_law(card.law)
     entries = []
     for symbol in law.symbols:
-        link = "log" if symbol.high == math.inf else "logit"
-        link = "identity" if symbol.low == -math.inf else link
         pool = tuple((lv, len(levels[lv])) for lv in card.parameters[symbol.name].pool if lv in levels)
-        entries.append(Entry(symbol.name, symbol.kind, link, symbol.name in slopes, pool))
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool))
     offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
     if points:
         return Layout(law.name, tuple(entries), "points", offsets), {"start": 0.0, "step": 1.0}
