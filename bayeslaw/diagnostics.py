@@ -138,6 +138,11 @@ def summary(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "lo90", "hi90", "ess", "rhat"])
 
 
+def counted(count: int, thing: str) -> str:
+    """``1 run``, ``1,200 runs``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def describe(fit: Fit) -> str:
     """What was fitted, the population parameters with 90 % intervals, and the verdict; lines of some 80 characters."""
     from bayeslaw.laws import get_law
@@ -146,7 +151,8 @@ def describe(fit: Fit) -> str:
     chains, draws = fit.z.shape[:2]
     lines = [
         f"{fit.card.name}: {law.formula}" if len(law.formula) < 64 else f"{fit.card.name}: {law.title}",
-        f"{len(fit.runs):,} runs, {len(problem.bins):,} points; {chains} chains of {draws:,} draws",
+        f"{counted(len(fit.runs), 'run')}, {counted(len(problem.bins), 'point')}; {counted(chains, 'chain')} of "
+        f"{draws:,} draws",
         "",
         f"{'':<10}{'mean':>12}{'sd':>12}   90 % interval",
     ]

@@ -52,6 +52,7 @@ def fit(
     import bayeslaw
 
     writable(output)
+    bayeslaw.load_card(model)  # a card that is not there is said before the log is read
     runs = reading.read(data)
     if where:
         runs = runs.where(where)

@@ -111,6 +111,13 @@ def lay_out(
     )
 
 
+#: how to add a column that is missing, where it is not a constant
+_ADD = {
+    "tokens": 'they are step times batch_tokens: load(..., batch_tokens="4M"), or --batch-tokens 4M',
+    "n_params": '{0}="7B" of load, or --n-params 7B, holds for every run',
+}
+
+
 def usable(law: Any, frame: pd.DataFrame, what: str) -> pd.DataFrame:
     """The frame itself, after a check that the law's covariates are there; FitError names what is missing where."""
     for name in law.covariates:
@@ -119,7 +126,7 @@ def usable(law: Any, frame: pd.DataFrame, what: str) -> pd.DataFrame:
         if name not in frame:
             raise FitError(
                 f"Law {law.name} needs the column {name}, and the {what} have {', '.join(_covariates(frame))}. Add it "
-                f"(load(..., {name}=...) fills in a constant), or choose another model."
+                f"({_ADD.get(name, 'load(..., {0}=...) fills in a constant').format(name)}), or choose another model."
             )
         gone = frame.loc[frame[name].isna(), "run"].unique()
         if len(gone):

@@ -134,7 +134,8 @@ def test_a_missing_column_is_named_with_what_there_is():
         lay(points().drop(columns="tokens").assign(step=np.arange(1, 41)))
     assert str(caught.value) == (
         "Law chinchilla needs the column tokens, and the runs have run, group, n_params, step, loss. Add it "
-        "(load(..., tokens=...) fills in a constant), or choose another model."
+        '(they are step times batch_tokens: load(..., batch_tokens="4M"), or --batch-tokens 4M), or choose another '
+        "model."
     )
 
 
