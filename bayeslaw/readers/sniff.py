@@ -78,7 +78,8 @@ def _folder(path: Path) -> str:
     files = sorted(p.name for p in path.iterdir() if _readable(p))
     if not files:
         return f"{path} is a folder, and no file in it looks like a log. Give a file: {KNOWN}."
-    return f"{path} is a folder. Give a file in it, or several: {', '.join(files[:5])}{f' and {len(files) - 5:,} more' if files[5:] else ''}."
+    more = f" and {len(files) - 5:,} more" if files[5:] else ""
+    return f"{path} is a folder. Give a file in it, or several: {', '.join(files[:5])}{more}."
 
 
 def _readable(path: Path) -> bool:
