@@ -199,8 +199,7 @@ def _parameter(raw: object, symbol: Any, where: str) -> Parameter:
     if unknown:
         raise CardError(f"{where}: unknown key {unknown[0]!r}. It has prior, reason, slope, pool.")
     prior = Prior.parse(raw["prior"], where)
-    expected = "lognormal" if symbol.high == math.inf else "logitnormal"
-    expected = "normal" if symbol.low == -math.inf else expected
+    expected = {"log": "lognormal", "logit": "logitnormal", "identity": "normal"}[symbol.link]
     if prior.kind != expected:
         raise CardError(
             f"{where}: {symbol.name} lies between {symbol.low:g} and {symbol.high:g}: its prior is a {expected}."

@@ -27,7 +27,9 @@ class Check:
     Attributes
     ----------
     ok : True if every test passed.
-    frame : one row per test: test, value, threshold, ok, where (the worst parameter or chain), remedy (if it failed).
+    frame : one row per test: ``test``; ``value`` (NaN if it cannot be had); ``relation``, ``<=`` or ``>=``, in which it
+        should stand to ``threshold``; ``unit`` of both ("" for a plain number; tree depth is the share of draws whose
+        tree was full); ``ok``; ``where``, the worst coordinate ("" if none); ``remedy``, what to do ("" if passed).
     notes : what was dropped from the card when it met the data.
     """
 
@@ -43,11 +45,17 @@ class Check:
             head = f"Do not trust this fit yet: {failed} failed."
         lines = [head]
         for row in self.frame.to_dict(orient="records"):
-            mark = "ok  " if row["ok"] else "FAIL"
-            lines.append(f"  {mark} {row['test']:<12} {row['value']:>10} (wanted {row['threshold']}){row['where']}")
-            if not row["ok"]:
-                lines += textwrap.wrap(row["remedy"], 80, initial_indent=" " * 7, subsequent_indent=" " * 7)
+            mark, where = "ok  " if row["ok"] else "FAIL", f", at {row['where']}" if row["where"] else ""
+            spell, limit = _SPELL.get(row["test"], ("{:.0f}", "{:g}"))
+            value = "-" if np.isnan(row["value"]) else spell.format(row["value"])
+            wanted = f"{row['relation']} {limit.format(row['threshold'])}"
+            lines.append(f"  {mark} {row['test']:<12} {value:>10} (wanted {wanted}){where}")
+            lines += textwrap.wrap(row["remedy"], 80, initial_indent=" " * 7, subsequent_indent=" " * 7)
         return "\n".join(lines)
+
+
+#: how a test's value and its threshold are written, where not as a whole number
+_SPELL = {"R-hat": ("{:.3f}", "{:g}"), "E-BFMI": ("{:.2f}", "{:g}"), "tree depth": ("{:.1%}", "{:.0%} full")}
 
 
 def check(
@@ -75,25 +83,29 @@ def check(
     full = float(np.mean(np.asarray(fit.stats["steps"]) >= MAX_STEPS))
     longer = "Sample more: draws= (and warmup=) at twice the number."
     rows = [
-        ("R-hat", f"{worst_rhat[0]:.3f}", f"<= {rhat:g}", worst_rhat[0] <= rhat, worst_rhat[1],
+        ("R-hat", worst_rhat[0], "<=", rhat, "", worst_rhat[1],
          "The chains disagree. " + longer + " If it stays, the data do not settle this parameter: give it a tighter "
          "prior or take it out of the card."),
-        ("ESS bulk", f"{bulk[0]:.0f}", f">= {ess:g}", bulk[0] >= ess, bulk[1], longer),
-        ("ESS tail", f"{worst_tail[0]:.0f}", f">= {ess:g}", worst_tail[0] >= ess, worst_tail[1], longer),
-        ("divergences", f"{diverged}", f"<= {divergences:g}", diverged <= divergences, "",
+        ("ESS bulk", bulk[0], ">=", ess, "draws", bulk[1], longer),
+        ("ESS tail", worst_tail[0], ">=", ess, "draws", worst_tail[1], longer),
+        ("divergences", diverged, "<=", divergences, "draws", "",
          "NUTS met a corner that it cannot follow, and the draws may leave it out. Try another seed and warmup=1000; "
          "if they stay, tighten the prior of a spread (pool, offset or run)."),
-        ("E-BFMI", f"{fraction.min():.2f}", f">= {ebfmi:g}", bool(fraction.min() >= ebfmi), "",
+        ("E-BFMI", fraction.min(), ">=", ebfmi, "", "",
          "The energy moves too slowly: heavy tails. Tighten the priors of spreads, or sample longer."),
-        ("tree depth", f"{full:.1%}", f"<= {depth:.0%} full", full <= depth, "",
-         "Draws are cut short and slow, not wrong. " + longer),
+        ("tree depth", full, "<=", depth, "share of draws", "", "Draws are cut short and slow, not wrong. " + longer),
     ]  # fmt: skip
     if z.shape[0] < 2:
-        rows[0] = ("R-hat", "-", "two chains", False, "", "One chain cannot be checked against another: chains=4.")
-    frame = pd.DataFrame(rows, columns=["test", "value", "threshold", "ok", "where", "remedy"])
-    frame["where"] = [f", at {w}" if w else "" for w in frame["where"]]
-    frame["ok"] = frame["ok"].astype(bool)
-    return Check(bool(frame["ok"].all()), frame, fit.problem.notes)
+        lone = "One chain cannot be checked against another: chains=4."
+        rows[0] = ("R-hat", np.nan, "<=", rhat, "", "", lone)
+    frame = pd.DataFrame(rows, columns=["test", "value", "relation", "threshold", "unit", "where", "remedy"])
+    frame = frame.astype({"value": float, "threshold": float})
+    # what cannot be computed has not passed
+    up = frame["relation"] == ">="
+    passed = np.where(up, frame["value"] >= frame["threshold"], frame["value"] <= frame["threshold"])
+    frame.insert(5, "ok", passed)
+    frame.loc[passed, "remedy"] = ""
+    return Check(bool(passed.all()), frame, fit.problem.notes)
 
 
 def _worst(names: list[str], values: np.ndarray, pick: Any) -> tuple[float, str]:
@@ -115,6 +127,11 @@ def summary(fit: Fit) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "lo90", "hi90", "ess", "rhat"])
 
 
+def counted(count: int, thing: str) -> str:
+    """``1 run``, ``1,200 runs``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def describe(fit: Fit) -> str:
     """What was fitted, the population parameters with 90 % intervals, and the verdict; lines of some 80 characters."""
     from bayeslaw.laws import get_law
@@ -123,7 +140,8 @@ def describe(fit: Fit) -> str:
     chains, draws = fit.z.shape[:2]
     lines = [
         f"{fit.card.name}: {law.formula}" if len(law.formula) < 64 else f"{fit.card.name}: {law.title}",
-        f"{len(fit.runs):,} runs, {len(problem.bins):,} points; {chains} chains of {draws:,} draws",
+        f"{counted(len(fit.runs), 'run')}, {counted(len(problem.bins), 'point')}; {counted(chains, 'chain')} of "
+        f"{draws:,} draws",
         "",
         f"{'':<10}{'mean':>12}{'sd':>12}   90 % interval",
     ]

@@ -157,10 +157,9 @@ def fit(
             f"bayeslaw.Runs.from_frame(table)."
         )
     card = load_card(model)
-    warmup = WARMUP if warmup is None else warmup
-    for name, value, least in (("seed", seed, 0), ("chains", chains, 1), ("warmup", warmup, 50), ("draws", draws, 4)):
-        if value is not None and (int(value) != value or value < least):
-            raise FitError(f"{name} is a whole number of at least {least}, not {value!r}.")
+    seed, chains = whole("seed", seed, 0), whole("chains", chains, 1)
+    warmup = whole("warmup", WARMUP if warmup is None else warmup, 50)
+    draws = None if draws is None else whole("draws", draws, 4)
     with reporting(progress) as report, jax.enable_x64(True):
         report("preparing the data", 0, 1)
         problem = assemble(card, runs, schedules, max_bins)
@@ -168,9 +167,9 @@ def fit(
             problem.layout,
             problem.data,
             seed=seed,
-            chains=int(chains),
-            warmup=int(warmup),
-            draws=None if draws is None else int(draws),
+            chains=chains,
+            warmup=warmup,
+            draws=draws,
             report=report,
         )
     meta = {
@@ -182,6 +181,18 @@ def fit(
         "versions": versions(),
     }
     return Fit(card, problem, found.z, found.stats, meta)
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """``value`` as an int; FitError unless it is a whole number from ``least`` to below 2^63."""
+    if (
+        not isinstance(value, int | float | np.integer | np.floating)
+        or not float(value).is_integer()
+        or not least <= value < 2**63
+    ):
+        top = "" if name != "seed" else " and below 2^63"
+        raise FitError(f"{name} is a whole number of at least {least}{top}, not {value!r}.")
+    return int(value)
 
 
 class reporting:

@@ -12,7 +12,7 @@ import pandas as pd
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.conditioning import conditioned
 from bayeslaw.errors import FitError
-from bayeslaw.fit import Fit
+from bayeslaw.fit import Fit, whole
 from bayeslaw.laws import Schedule
 
 IDENTITY = (
@@ -88,7 +88,8 @@ def forecast(
     Raises
     ------
     FitError
-        The rows lack a column that the law needs, or a level is not between 0 and 1.
+        The rows lack a column that the law needs, a level is not between 0 and 1, or ``draws`` or ``seed`` is no
+        whole number from 1 or 0.
     DataError
         ``at`` or ``given`` breaks the data contract.
     """
@@ -97,6 +98,7 @@ def forecast(
     levels = tuple(float(level) for level in levels)
     if not levels or not all(0 < level < 1 for level in levels):
         raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {levels}.")
+    seed, draws = whole("seed", seed, 0), whole("draws", draws, 1)
     rows = _rows(at)
     known = None if given is None else (given if isinstance(given, Runs) else Runs.from_frame(given))
     rng = np.random.default_rng(seed)

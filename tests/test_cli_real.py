@@ -57,7 +57,14 @@ def test_check_agrees_with_its_exit_code(folder):
     done = run("check", folder / "fit.nc", "--json")
     answer = json.loads(done.stdout)
     assert done.exit_code == (0 if answer["ok"] else 1)
-    assert {"R-hat", "ESS bulk", "divergences"} <= {each["test"] for each in answer["checks"]}
+    checks = {each["test"]: each for each in answer["checks"]}
+    assert checks["R-hat"]["threshold"] == 1.01
+    assert 0.9 < checks["R-hat"]["value"] < 2
+    assert (checks["ESS bulk"]["relation"], checks["ESS bulk"]["unit"]) == (">=", "draws")
+    for each in checks.values():
+        held = each["value"] <= each["threshold"] if each["relation"] == "<=" else each["value"] >= each["threshold"]
+        assert each["ok"] == held
+        assert (each["remedy"] is None) == held
     assert run("check", folder / "fit.nc").exit_code == done.exit_code
 
 

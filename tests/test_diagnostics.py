@@ -95,7 +95,7 @@ def test_divergences_fail(made):
     diverging[0, :3] = True
     check = made(diverging=diverging).check()
     assert failed(check) == ["divergences"]
-    assert check.frame.set_index("test").loc["divergences", "value"] == "3"
+    assert check.frame.set_index("test").loc["divergences", "value"] == 3
     assert made(diverging=diverging).check(divergences=3).ok
 
 
@@ -109,14 +109,29 @@ def test_full_trees_fail(made):
     steps[:, ::20] = 1023
     check = made(steps=steps).check()
     assert failed(check) == ["tree depth"]
-    assert "5.0%" in str(check)
+    assert "5.0% (wanted <= 1% full)" in str(check)
 
 
 def test_one_chain_is_not_enough(made):
     single = {k: v[:1] for k, v in made().stats.items()}
     check = made(z=lambda z: z[:1], **single).check()
     assert failed(check) == ["R-hat"]
+    assert np.isnan(check.frame["value"][0])
+    assert "  FAIL R-hat                 - (wanted <= 1.01)\n" in str(check)
     assert "One chain cannot be checked against another: chains=4." in str(check)
+
+
+def test_values_and_thresholds_are_numbers_with_units(made):
+    frame = made().check(ess=100).frame.set_index("test")
+    assert frame["value"].dtype == frame["threshold"].dtype == float
+    assert frame["threshold"].to_dict() == {
+        "R-hat": 1.01, "ESS bulk": 100, "ESS tail": 100, "divergences": 0, "E-BFMI": 0.3, "tree depth": 0.01
+    }  # fmt: skip
+    assert (frame["relation"] == ["<=", ">=", ">=", "<=", ">=", "<="]).all()
+    assert frame["unit"].tolist() == ["", "draws", "draws", "draws", "", "share of draws"]
+    # independent draws: about as many effective ones as draws
+    assert frame.loc["ESS bulk", "value"] == pytest.approx(CHAINS * DRAWS, rel=0.5)
+    assert (frame["remedy"] == "").all()
 
 
 def test_summary_is_of_the_published_symbols(toy_fit):

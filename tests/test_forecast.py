@@ -194,3 +194,50 @@ def test_many_rows_come_in_pieces_without_a_seam(toy_fit, rows):
 def test_draws_are_at_most_those_of_the_fit(toy_fit, rows):
     assert forecast(toy_fit, rows("new"), draws=10**6).curve.shape == (200, 3)
     assert dataclasses.replace(toy_fit, z=toy_fit.z[:, :30]).draws(None).shape[0] == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [("seed", -1, "0 and below 2^63"), ("seed", 0.5, "0 and below 2^63"), ("seed", 2**70, "0 and below 2^63"),
+     ("draws", 0, "1"), ("draws", "many", "1"), ("draws", float("nan"), "1")],
+)  # fmt: skip
+def test_seed_and_draws_are_whole_numbers(toy_fit, rows, name, value, least):
+    with pytest.raises(FitError) as caught:
+        forecast(toy_fit, rows("new"), **{name: value})
+    assert str(caught.value) == f"{name} is a whole number of at least {least}, not {value!r}."
+
+
+def test_numbers_of_numpy_will_do(toy_fit, rows):
+    first = forecast(toy_fit, rows("new"), draws=int(np.int64(20)), seed=7)
+    again = forecast(toy_fit, rows("new"), draws=np.int64(20), seed=np.float64(7))
+    np.testing.assert_array_equal(first.observed, again.observed)
+
+
+# --- noise of a raw row -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def noisy(truth):
+    """``noisy(count)``: the first 10,000 steps of a new run in ``count`` rows, five times as noisy as the fitted."""
+
+    def make(count: int) -> pd.DataFrame:
+        steps = np.linspace(250, 10_000, count).round()
+        return truth.curve("new", "c4", 3e8, steps, np.random.default_rng(4), level=0.0, noise=0.02)
+
+    return make
+
+
+def test_the_noise_of_a_given_run_is_measured(toy_fit, rows, noisy):
+    """Of 2,000 rows the later half counts 1,000 against 30 of the fitted runs: nearly the run's own 2 %."""
+    at = pd.concat([rows("new", steps=np.linspace(11_000, 12_000, 20).round()), rows("c4-3e+08"), rows("other")])
+    found = forecast(toy_fit, at, noisy(2000), draws=DRAWS)
+    sd = np.log(found.observed / found.curve).std(axis=0)
+    assert sd[:20].mean() == pytest.approx(0.02, rel=0.1)
+    # the others keep theirs
+    np.testing.assert_allclose(sd[20:], 0.004, rtol=0.3)
+
+
+def test_few_given_rows_leave_most_of_the_noise_of_the_fitted_runs(toy_fit, rows, noisy):
+    at = rows("new", steps=np.linspace(11_000, 12_000, 20).round())
+    found = forecast(toy_fit, at, noisy(6), draws=DRAWS)
+    assert 0.003 < np.log(found.observed / found.curve).std() < 0.012

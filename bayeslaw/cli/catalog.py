@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ def models(name: str | None, as_json: bool) -> None:
     elif name:
         click.echo(str(cards[0]))
     else:
-        emit_table(["model", "law", "what it is"], [[card.name, card.law, card.summary] for card in cards], left=3)
+        emit_table(["model", "what it is"], [[card.name, card.summary] for card in cards], left=2, wrap=1)
 
 
 @click.command(short_help="List the loss laws, or show one with its symbols.")
@@ -41,7 +42,7 @@ def laws(name: str | None, as_json: bool) -> None:
     elif name:
         _show(chosen[0])
     else:
-        emit_table(["law", "formula", "reference"], [[law.name, law.formula, law.reference] for law in chosen], left=3)
+        emit_table(["law", "formula"], [[law.name, law.formula] for law in chosen], left=2, wrap=1)
 
 
 def _card(card: Any) -> dict[str, Any]:
@@ -62,6 +63,8 @@ def _record(law: Any) -> dict[str, Any]:
 
 
 def _show(law: Any) -> None:
-    click.echo(f"{law.title} ({law.name})\n\n  {law.formula}\n\n{law.reference}\n")
-    emit_table(["symbol", "meaning", "unit"], [[s.name, s.meaning, s.unit] for s in law.symbols], left=3)
+    title = law.title if law.title.lower() == law.name else f"{law.title} (law {law.name})"
+    formula = textwrap.fill(law.formula, 80, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
+    click.echo(f"{title}\n\n{formula}\n\n{textwrap.fill(law.reference, 80)}\n")
+    emit_table(["symbol", "meaning", "unit"], [[s.name, s.meaning, s.unit] for s in law.symbols], left=3, wrap=1)
     click.echo(f"\ncolumns: {', '.join(law.covariates)}")

@@ -17,7 +17,10 @@ LEVELS = (0.5, 0.9)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 def demo(seed: int, quiet: bool) -> None:
-    """Fit the demo runs, forecast the rows held back, and draw bayeslaw_demo.png here."""
+    """Fit the demo runs, forecast the rows held back, and draw bayeslaw_demo.png here.
+
+    Ends with a verdict; the exit code is 0 whatever it is.
+    """
     import bayeslaw
     from bayeslaw.demo import ORIGIN, demo_runs
     from bayeslaw.plots.bands import plot_band
@@ -36,7 +39,11 @@ def demo(seed: int, quiet: bool) -> None:
     print_band(band.frame, LEVELS, quiet=quiet)
     loss = held.frame["loss"].to_numpy()
     inside = (loss >= band.frame["lo90"].to_numpy()) & (loss <= band.frame["hi90"].to_numpy())
-    click.echo(f"\n{inside.sum()} of the {len(inside)} losses held back lie in their 90 % band.")
+    trust = "can be trusted" if fit.check().ok else "cannot be trusted yet"
+    click.echo(
+        f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 %\n"
+        f"band ({0.9 * len(inside):.0f} expected, give or take: neighbours err together)."
+    )
     plot_band(band, runs.select(*held.names), given=prefix, level=0.9).savefig(PICTURE)
     if not quiet:
         say(f"drew {PICTURE}")

@@ -52,6 +52,7 @@ def fit(
     import bayeslaw
 
     writable(output)
+    bayeslaw.load_card(model)  # a card that is not there is said before the log is read
     runs = reading.read(data)
     if where:
         runs = runs.where(where)
@@ -87,5 +88,5 @@ def check(ctx: click.Context, path: str, as_json: bool) -> None:
 
 
 def _emit_check(schema: str, verdict: Any, **content: Any) -> None:
-    columns = list(verdict.frame.columns)
-    emit_json(schema, columns, **content, ok=bool(verdict.ok), verdict=str(verdict), checks=rows_of(verdict.frame))
+    checks = [{name: None if cell == "" else cell for name, cell in row.items()} for row in rows_of(verdict.frame)]
+    emit_json(schema, [], **content, ok=bool(verdict.ok), verdict=str(verdict), checks=checks)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -21,8 +23,12 @@ OK, BAD_NEWS, NO_ANSWER, INTERRUPTED = 0, 1, 2, 130
 
 
 def say(text: str) -> None:
-    """Talk: a line on stderr, in the name of the program."""
-    click.echo(f"bayeslaw: {text}", err=True)
+    """Talk: one paragraph on stderr, in the name of the program; broken between words where a person reads it."""
+    text = f"bayeslaw: {text}"
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    click.echo(text, err=True)
 
 
 class GuardedGroup(click.Group):

@@ -50,21 +50,23 @@ def load(paths: tuple[str, ...], reading: Reading, explain: bool, as_json: bool)
             for row in summary.itertuples(index=False)
         ],
     )
+    for name in runs.dropped:
+        say(f"run {name!r} was left out: it has not one finite loss.")
     if len(runs.facts):
-        say(f"{len(runs.facts)} oddities; --explain tells them.")
+        say(f"{len(runs.facts)} {'oddity' if len(runs.facts) == 1 else 'oddities'}; --explain tells them.")
 
 
 def summarise(runs: Any) -> Any:
     """One row per run: rows read, rows kept, where its curve ends, first and last loss in nats."""
     import pandas as pd
 
-    rows = []
+    rows, kept = [], set(runs.names)
     for name, read in runs.frame.groupby("run", sort=False):
-        curve = runs.curve(name)
+        curve = runs.curve(name) if name in kept else read.iloc[:0]
         row = {"run": name}
         for column in ("group", "n_params", "recurrence"):
             if column in curve:
-                row[column] = curve[column].iloc[-1] if len(curve) else None
+                row[column] = (curve if len(curve) else read)[column].iloc[-1]
         row |= {"rows": len(read), "kept": len(curve)}
         for column in ("step", "tokens"):
             if column in curve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,22 @@ def emit_json(schema: str, columns: Sequence[str], **content: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print an aligned table; the first ``left`` columns are text and lean left, the others right."""
+def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, wrap: int | None = None) -> None:
+    """Print an aligned table; the first ``left`` columns are text and lean left, the others right.
+
+    Column ``wrap`` is broken into lines, as many as keep the table within 80 characters.
+    """
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    if wrap is not None:
+        widths[wrap] = min(widths[wrap], max(80 - sum(widths) - 2 * (len(widths) - 1) + widths[wrap], 20))
     for row in [header, *rows]:
-        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
-        click.echo("  ".join(cells).rstrip())
+        broken = textwrap.wrap(row[wrap], widths[wrap], break_on_hyphens=False) if wrap is not None else []
+        for k in range(max(len(broken), 1)):
+            line = [c if k == 0 else "" for c in row]
+            if wrap is not None:
+                line[wrap] = broken[k] if broken else ""
+            cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
+            click.echo("  ".join(cells).rstrip())
 
 
 def cell(value: Any, spell: Callable[[Any], str]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from bayeslaw.engine.sampler import Report
 
@@ -28,8 +30,15 @@ def sampling_progress(quiet: bool) -> Iterator[Report | None]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print("bayeslaw: fitting", highlight=False)
-        yield None
+        told = []
+
+        def tell(stage: str, done: int, total: int) -> None:
+            # not before the data have passed: what is refused is never fitted
+            if not told and stage != "preparing the data":
+                told.append(stage)
+                click.echo("bayeslaw: fitting", err=True)
+
+        yield tell
         return
     columns = (
         TextColumn("{task.description}"),

@@ -46,7 +46,7 @@ class Bins:
         - ``x_lo``, ``x_hi``: first and last axis value (step, else tokens, else flops); ``log_x``: mean log of it.
     fingerprint : that of the runs, see ``Runs.fingerprint``.
     names : the runs that have a bin, in order of appearance.
-    notes : sentences about rows that are in no bin.
+    notes : sentences about rows and runs that are in no bin.
     """
 
     frame: pd.DataFrame
@@ -101,6 +101,12 @@ def bin_runs(
     curves = runs.curves
     curve, rows, x = curves.curve, curves.order, curves.x
     notes: list[str] = []
+    dead = runs.dropped
+    if dead:
+        notes.append(
+            f"Left out, for it has not one finite loss: {', '.join(map(repr, dead[:5]))}"
+            f"{f' and {len(dead) - 5:,} more runs' if len(dead) > 5 else ''}."
+        )
     curve, rows, x = _in_range(curve, rows, x, first, notes)
     if rows.size == 0:
         raise DataError(

@@ -136,11 +136,11 @@ LAST_RESORT: dict[str, tuple[tuple[str, str], ...]] = {
 _OTHER_UNITS = (
     (
         re.compile(r"(^|[/_ .-])(bits?[ _-]?per[ _-]?byte|bpb)($|[/_ .-])", re.I),
-        "in bits per byte: multiply by ln 2 = 0.6931 and by the tokenizer's mean bytes per token",
+        "a loss in bits per byte: multiply by ln 2 = 0.6931 and by the tokenizer's mean bytes per token",
     ),
     (
         re.compile(r"(^|[/_ .-])(bits?([ _-]?per[ _-]?(token|tok))?|bpt)($|[/_ .-])", re.I),
-        "in bits per token: multiply by ln 2 = 0.6931",
+        "a loss in bits per token: multiply by ln 2 = 0.6931",
     ),
     (re.compile(r"(^|[/_ .-])(perplexity|ppl)($|[/_ .-])", re.I), "a perplexity: take its natural logarithm"),
 )
@@ -261,7 +261,7 @@ def _no_loss(columns: Sequence[str]) -> str:
         for pattern, remedy in _OTHER_UNITS:
             if pattern.search(str(column)):
                 return (
-                    f"The table has no loss in nats per token, only {column!r}, which looks like a loss {remedy}. "
+                    f"The table has no loss in nats per token, only {column!r}, which looks like {remedy}. "
                     f'Add the converted numbers as a column "loss" and load the table again.'
                 )
     known = {alias: alias for alias, _ in (*ALIASES["loss"], *EVAL_LOSS)} | {"loss": "loss"}

@@ -158,6 +158,11 @@ class Runs:
         return tuple(str(name) for name in pd.unique(self.frame.loc[self.frame["kept"], "run"]))
 
     @property
+    def dropped(self) -> tuple[str, ...]:
+        """The runs that were left out because they have not one finite loss."""
+        return tuple(self.facts.loc[self.facts["kind"] == "dropped_run", "run"])
+
+    @property
     def has_loss(self) -> bool:
         """Whether the table has losses (rows to forecast have none)."""
         return "loss" in self.frame
@@ -218,6 +223,8 @@ class Runs:
         ``exit_step`` picks one. DataError for an unknown name or exit step.
         """
         at = self._position_of.get(name)
+        if at is None and name in self.dropped:
+            raise DataError(f"Run {name!r} has not one finite loss. Those that have are {_some(self.names)}.")
         if at is None:
             raise DataError(f"There is no run {name!r}. There are {_some(self.names)}.")
         curves = self.curves

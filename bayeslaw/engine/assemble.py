@@ -111,6 +111,13 @@ def lay_out(
     )
 
 
+#: how to add a column that is missing, where it is not a constant
+_ADD = {
+    "tokens": 'they are step times batch_tokens: load(..., batch_tokens="4M"), or --batch-tokens 4M',
+    "n_params": '{0}="7B" of load, or --n-params 7B, holds for every run',
+}
+
+
 def usable(law: Any, frame: pd.DataFrame, what: str) -> pd.DataFrame:
     """The frame itself, after a check that the law's covariates are there; FitError names what is missing where."""
     for name in law.covariates:
@@ -119,7 +126,7 @@ def usable(law: Any, frame: pd.DataFrame, what: str) -> pd.DataFrame:
         if name not in frame:
             raise FitError(
                 f"Law {law.name} needs the column {name}, and the {what} have {', '.join(_covariates(frame))}. Add it "
-                f"(load(..., {name}=...) fills in a constant), or choose another model."
+                f"({_ADD.get(name, 'load(..., {0}=...) fills in a constant').format(name)}), or choose another model."
             )
         gone = frame.loc[frame[name].isna(), "run"].unique()
         if len(gone):
@@ -143,9 +150,7 @@ def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     keep = [c for c in [*keys, "group", "n_params", "recurrence", "n_params_once", "n_params_recurrent"] if c in frame]
     table = frame.loc[~first, keep].reset_index(drop=True)
     if "spread" in frame:
-        table["row_noise"] = _row_noise(
-            (frame["spread"] / frame["loss"]).to_numpy(float), frame["count"].to_numpy(), code
-        )
+        table["row_noise"] = row_noise(frame, code)
     return table, code
 
 
@@ -201,20 +206,31 @@ def member_index(level: str, members: list[Any], series: pd.DataFrame) -> np.nda
 ROWS_OF_OTHERS = 30
 
 
-def _row_noise(relative: np.ndarray, rows: np.ndarray, code: np.ndarray) -> np.ndarray:
-    """Relative sd of one raw row about its curve, per series; NaN where no series can tell.
+def row_noise(bins: pd.DataFrame, code: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray:
+    """Relative sd of one raw row about its curve, per series; NaN where nothing tells it.
 
     Root mean square over the later half of each curve's bins (early ones are too steep to tell noise from trend),
-    blended with the median over all series.
+    blended with ``usual``, which counts as ``ROWS_OF_OTHERS`` rows: a series of few rows is given little but that.
+
+    Parameters
+    ----------
+    bins : binned curves, each in its order; ``code``: the series of every bin.
+    usual : (series,) relative sd to blend with; by default the median over these series.
     """
+    relative, rows = (bins["spread"] / bins["loss"]).to_numpy(float), bins["count"].to_numpy(float)
+    size = int(code.max()) + 1 if usual is None else len(usual)
     place = pd.Series(code).groupby(code)
     late = (place.cumcount().to_numpy() >= place.transform("size").to_numpy() // 2) & np.isfinite(relative)
-    count = np.bincount(code[late], rows[late], minlength=code.max() + 1)
-    total = np.bincount(code[late], rows[late] * relative[late] ** 2, minlength=code.max() + 1)
-    if not count.any():
-        return np.full(code.max() + 1, np.nan)
-    usual = np.median(total[count > 0] / count[count > 0])
-    return np.sqrt((total + ROWS_OF_OTHERS * usual) / (count + ROWS_OF_OTHERS))
+    count = np.bincount(code[late], rows[late], minlength=size)
+    total = np.bincount(code[late], rows[late] * relative[late] ** 2, minlength=size)
+    if usual is None:
+        square = np.full(size, np.median(total[count > 0] / count[count > 0]) if count.any() else np.nan)
+    else:
+        square = np.asarray(usual, float) ** 2
+    blended = (total + ROWS_OF_OTHERS * square) / (count + ROWS_OF_OTHERS)
+    # without a usual noise, enough rows may speak for themselves
+    alone = np.where(count >= ROWS_OF_OTHERS, total / np.maximum(count, 1), np.nan)
+    return np.sqrt(np.where(np.isfinite(square), blended, alone))
 
 
 def _slopes(card: Card, series: pd.DataFrame, notes: list[str]) -> set[str]:
@@ -275,10 +291,8 @@ def _layout(
     law = get_law(card.law)
     entries = []
     for symbol in law.symbols:
-        link = "log" if symbol.high == math.inf else "logit"
-        link = "identity" if symbol.low == -math.inf else link
         pool = tuple((lv, len(levels[lv])) for lv in card.parameters[symbol.name].pool if lv in levels)
-        entries.append(Entry(symbol.name, symbol.kind, link, symbol.name in slopes, pool))
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool))
     offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
     if points:
         return Layout(law.name, tuple(entries), "points", offsets), {"start": 0.0, "step": 1.0}

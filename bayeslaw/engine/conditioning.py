@@ -10,18 +10,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
-from bayeslaw.engine.assemble import COLUMN_OF_LEVEL, Problem, member_index, series_table, usable
+from bayeslaw.engine.assemble import COLUMN_OF_LEVEL, Problem, member_index, row_noise, series_table, usable
+from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.predict import curve_draws, evidence_draws
 from bayeslaw.engine.rows import padded_rows, schedules_of
 from bayeslaw.errors import FitError
-from bayeslaw.laws import Schedule, get_law
+from bayeslaw.laws import Law, Schedule, get_law
 
 #: padded rows × draws worked on in one call
 MOST_CELLS = 8_000_000
@@ -30,6 +31,50 @@ MOST_ROWS = 1024
 FORECAST_SEGMENTS = 128
 #: Pareto k above which importance weights are not to be trusted (Vehtari et al. 2024, arXiv 1507.02646)
 MOST_K = 0.7
+
+
+@dataclass(frozen=True)
+class _Question:
+    """The rows asked for and what is known of their series: what every step below reads and none changes.
+
+    Attributes
+    ----------
+    target, code : the rows to forecast, and the series of each.
+    series : one row per series, with its ``{level}_index``.
+    known, known_code : binned rows with losses, and the series of each; ``from_given`` (series,): whether a series has
+        them from ``given`` and not from the fit.
+    layout, data : as the problem's, the discrepancy's knots continued to all rows.
+    """
+
+    problem: Problem
+    law: Law
+    target: pd.DataFrame
+    code: np.ndarray
+    series: pd.DataFrame
+    known: pd.DataFrame
+    known_code: np.ndarray
+    from_given: np.ndarray
+    schedules: Mapping[str, Schedule]
+    layout: Layout
+    data: dict[str, Any]
+
+    def rows(self, frame: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, segments: int) -> dict[str, Any]:
+        """Some rows of some series as padded arrays."""
+        p = self.problem
+        return padded_rows(
+            self.law, frame, code, series, list(p.levels), p.reference, p.axis, self.schedules, segments=segments
+        )
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Posterior draws: coordinates ``z`` (S, d), and standard normals (S, extra) for members that the fit never saw."""
+
+    z: np.ndarray
+    fresh: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.z)
 
 
 def conditioned(
@@ -48,20 +93,20 @@ def conditioned(
     series, code = series_table(target)
     known, from_given = _known(problem, series, given, notes)
     schedules = _schedules(law, problem, at, given, declared)
-    fresh = _members(problem, series, rng, len(z))
-    data = _reaching(problem, target, known)
+    draws = _Draws(z, _members(problem, series, rng, len(z)))
+    layout, data = _reaching(problem, target, known)
     known_code = known["code"].to_numpy(int)
-    if from_given.any() and problem.layout.likelihood == "curves":
-        mine = from_given[known_code]
-        z, fresh = _weighted(
-            problem, z, fresh, known[mine], known_code[mine], series, schedules, from_given, data, rng, notes
-        )
-    curve, observed = _draw(problem, z, target, code, series, known, known_code, schedules, fresh, data, rng)
+    question = _Question(
+        problem, law, target, code, series, known, known_code, from_given, schedules, layout, data
+    )  # fmt: skip
+    if from_given.any() and layout.likelihood == "curves":
+        draws = _weighted(question, draws, rng, notes)
+    curve, observed = _draw(question, draws, rng)
     return curve, observed, notes
 
 
-def _reaching(problem: Problem, *frames: pd.DataFrame) -> dict[str, Any]:
-    """The problem's data with the discrepancy's knots continued to all rows; ``layout`` goes along."""
+def _reaching(problem: Problem, *frames: pd.DataFrame) -> tuple[Layout, dict[str, Any]]:
+    """The problem's layout and data with the discrepancy's knots continued to all rows."""
     layout, grid = problem.layout, dict(problem.data["grid"])
     if layout.knots and problem.axis:
         x = np.concatenate([frame[problem.axis].to_numpy(float) for frame in frames])
@@ -70,7 +115,7 @@ def _reaching(problem: Problem, *frames: pd.DataFrame) -> dict[str, Any]:
         after = max(0, math.ceil((log_x.max() - grid["start"]) / grid["step"]) + 1 - layout.knots)
         grid["start"] -= before * grid["step"]
         layout = replace(layout, knots=4 * math.ceil((layout.knots + before + after) / 4))
-    return {**problem.data, "grid": grid, "layout": layout}
+    return layout, {**problem.data, "grid": grid}
 
 
 def _need_step(law: Any, frame: pd.DataFrame) -> None:
@@ -154,66 +199,74 @@ def _members(problem: Problem, series: pd.DataFrame, rng: np.random.Generator, d
     return fresh
 
 
-def _rows(
-    problem: Problem, law: Any, frame: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, schedules, segments: int
-):
-    return padded_rows(
-        law, frame, code, series, list(problem.levels), problem.reference, problem.axis, schedules, segments=segments
-    )
+def _weighted(question: _Question, draws: _Draws, rng: np.random.Generator, notes: list[str]) -> _Draws:
+    """The draws, resampled by how well each explains what ``given`` tells beyond the fit."""
+    q, from_given = question, question.from_given
+    mine = from_given[q.known_code]
+    rows = q.rows(q.known.loc[mine], q.known_code[mine], q.series, q.problem.segments)
+    log_w = evidence_draws(q.layout, q.data, draws.z, rows, draws.fresh)[:, : len(q.series)][:, from_given].sum(axis=1)
+    keys = _keys(q.series)
+    place = {key: i for i, key in enumerate(_keys(q.problem.series))}
+    again = [place[key] for key, mine in zip(keys, from_given, strict=True) if mine and key in place]
+    if again:
+        log_w -= evidence_draws(q.layout, q.data, draws.z, q.problem.data["rows"], {})[:, again].sum(axis=1)
+    pick, worth, k = resampled(log_w, rng)
+    if k > MOST_K or worth < min(100, len(draws) / 2):
+        tail = "" if np.isnan(k) else f", Pareto k {k:.2f}"
+        notes.append(
+            f"What is given moves the shared parameters far from the fit ({worth:.0f} of {len(draws):,} draws carry "
+            f"the weight{tail}). Fit again with these rows among the runs for bands to rely on."
+        )
+    return _Draws(draws.z[pick], {name: value[pick] for name, value in draws.fresh.items()})
 
 
-def _weighted(problem, z, fresh, known, code, series, schedules, from_given, data, rng, notes):
-    """Draws of z and fresh, resampled by how well each explains what ``given`` tells beyond the fit."""
+def resampled(log_w: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
+    """Draws picked in proportion to ``exp(log_w)``, the largest weights Pareto-smoothed.
+
+    Returns
+    -------
+    pick (S,) positions; how many equal draws the weights are worth (Kish); Pareto k (NaN where
+    too few draws carry weight to tell).
+    """
     from arviz_stats.base.array import array_stats
 
-    law, layout = get_law(problem.layout.law), data["layout"]
-    rows = _rows(problem, law, known, code, series, schedules, problem.segments)
-    log_w = evidence_draws(layout, data, z, rows, fresh)[:, : len(series)][:, from_given].sum(axis=1)
-    fitted_keys = dict.fromkeys(_keys(problem.series))
-    again = [i for i, key in enumerate(_keys(series)) if from_given[i] and key in fitted_keys]
-    if again:
-        place = {key: i for i, key in enumerate(fitted_keys)}
-        before = evidence_draws(layout, data, z, problem.data["rows"], {})
-        log_w -= before[:, [place[_keys(series)[i]] for i in again]].sum(axis=1)
+    count, log_w = len(log_w), log_w - log_w.max()
     if np.ptp(log_w) < 1e-6:
-        return z, fresh
-    smooth, k = array_stats.psislw(log_w - log_w.max())
+        return np.arange(count), float(count), -np.inf
+    smooth, k = log_w, np.nan
+    # the weight beneath the tail that is smoothed, and the tail; where the tail has no spread there is nothing to fit
+    size = int(min(count / 5, 3 * math.sqrt(count)))
+    tail = np.exp(np.sort(log_w)[-1 - size :])
+    if size >= 5 and tail[0] < tail[int(size / 4 + 0.5)] and tail[1] < tail[-1]:
+        # what it takes are log likelihoods to be left out, that is, log weights with the opposite sign
+        smooth, k = array_stats.psislw(-log_w)
     weights = np.exp(smooth - smooth.max())
     weights /= weights.sum()
-    worth = 1 / np.sum(weights**2)
-    if float(k) > MOST_K or worth < 100:
-        notes.append(
-            f"What is given moves the shared parameters far from the fit ({worth:.0f} of {len(z):,} draws carry the "
-            f"weight, Pareto k {float(k):.2f}). Fit again with these rows among the runs for bands to rely on."
-        )
     # systematic resampling: less noise than independent draws
-    pick = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(len(z))) / len(z)).clip(0, len(z) - 1)
-    return z[pick], {name: value[pick] for name, value in fresh.items()}
+    pick = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(count)) / count)
+    return pick.clip(0, count - 1), float(1 / np.sum(weights**2)), float(k)
 
 
-def _draw(problem, z, target, code, series, known, known_code, schedules, fresh, data, rng):
-    """Draws of every row, some series and at most ``MOST_ROWS`` rows of each at a time."""
-    law, layout = get_law(problem.layout.law), data["layout"]
-    count = len(z)
-    noise = rng.standard_normal((count, len(series), layout.effect_count))
-    curve, sd = np.empty((count, len(target))), np.empty((count, len(target)))
-    for which, pieces in _batches(code, count):
-        part = series.iloc[which].reset_index(drop=True)
+def _draw(question: _Question, draws: _Draws, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the curve and of a loss at every row, some series and at most ``MOST_ROWS`` rows of each at a time."""
+    q, count = question, len(draws)
+    noise = rng.standard_normal((count, len(q.series), q.layout.effect_count))
+    curve, sd = np.empty((count, len(q.target))), np.empty((count, len(q.target)))
+    for which, pieces in _batches(q.code, count):
+        part = q.series.iloc[which].reset_index(drop=True)
         take = np.concatenate(pieces)
         piece_code = np.repeat(np.arange(len(which)), [len(p) for p in pieces])
-        rows = _rows(problem, law, target.iloc[take], piece_code, part, schedules, FORECAST_SEGMENTS)
-        place = {int(s): np.flatnonzero(known_code == s) for s in set(which)}
+        rows = q.rows(q.target.iloc[take], piece_code, part, FORECAST_SEGMENTS)
+        place = {int(s): np.flatnonzero(q.known_code == s) for s in set(which)}
         mine = np.concatenate([place[int(s)] for s in which]) if len(which) else np.zeros(0, int)
         mine_code = np.repeat(np.arange(len(which)), [len(place[int(s)]) for s in which])
-        past = _rows(problem, law, known.iloc[mine], mine_code, part, schedules, problem.segments)
-        size = rows["log_x"].shape[0]
-        own = np.zeros((count, size, layout.effect_count))
+        past = q.rows(q.known.iloc[mine], mine_code, part, q.problem.segments)
+        own = np.zeros((count, rows["log_x"].shape[0], q.layout.effect_count))
         own[:, : len(which)] = noise[:, which]
-        log_curve, scale = curve_draws(layout, data, z, past, rows, fresh, own)
+        log_curve, scale = curve_draws(q.layout, q.data, draws.z, past, rows, draws.fresh, own)
         position = np.concatenate([np.arange(len(p)) for p in pieces])
         curve[:, take], sd[:, take] = log_curve[:, piece_code, position], scale[:, piece_code, position]
-    row_noise = _row_noise(problem, series)[code]
-    return np.exp(curve), np.exp(curve + _noise(problem, z, sd, row_noise, rng))
+    return np.exp(curve), np.exp(curve + _noise(question, draws.z, sd, rng))
 
 
 def _batches(code: np.ndarray, draws: int):
@@ -232,20 +285,27 @@ def _batches(code: np.ndarray, draws: int):
         yield np.array([s for s, _ in batch]), [rows for _, rows in batch]
 
 
-def _row_noise(problem: Problem, series: pd.DataFrame) -> np.ndarray:
-    """Relative sd of one raw row about the curve: the run's own where it was fitted, else the median of the fitted."""
-    seen = problem.series["row_noise"].to_numpy(float)
-    own = dict(zip(_keys(problem.series), seen, strict=True))
-    usual = float(np.nanmedian(seen)) if np.isfinite(seen).any() else 0.0
-    found = np.array([own.get(key, usual) for key in _keys(series)])
+def _row_noise(question: _Question) -> np.ndarray:
+    """Relative sd of one raw row about the curve, per series.
+
+    A fitted run's own, else the median of the fitted runs. Where rows are given they are measured too, and count
+    against that as ``assemble.row_noise`` says: n rows of the later half of the prefix against 30.
+    """
+    fitted = question.problem.series["row_noise"].to_numpy(float)
+    own = dict(zip(_keys(question.problem.series), fitted, strict=True))
+    usual = float(np.nanmedian(fitted)) if np.isfinite(fitted).any() else np.nan
+    found = np.array([own.get(key, usual) for key in _keys(question.series)])
+    mine = question.from_given[question.known_code]
+    if mine.any():
+        found = row_noise(question.known.loc[mine], question.known_code[mine], found)
     return np.where(np.isfinite(found), found, 0.0)
 
 
-def _noise(
-    problem: Problem, z: np.ndarray, sd: np.ndarray, row_noise: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _noise(question: _Question, z: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draws of a raw row's relative deviation from its curve."""
+    problem = question.problem
     if problem.layout.likelihood == "curves":
-        return np.hypot(sd, row_noise) * rng.standard_normal(sd.shape)
+        return np.hypot(sd, _row_noise(question)[question.code]) * rng.standard_normal(sd.shape)
     where = next(where for slot, where in problem.layout.placed() if slot.name == "noise:nu")
     prior = problem.data["prior"]
     nu = np.exp(prior["loc"][where] + prior["scale"][where] * z[:, where])

@@ -99,10 +99,8 @@ def lone_layout(card: Card) -> Layout:
     entries = []
     for symbol in get_law(card.law).symbols:
         spec = card.parameters[symbol.name]
-        link = "log" if symbol.high == np.inf else "logit"
-        link = "identity" if symbol.low == -np.inf else link
         pool = tuple((level, 1) for level in spec.pool)
-        entries.append(Entry(symbol.name, symbol.kind, link, spec.slope is not None, pool))
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, spec.slope is not None, pool))
     return Layout(card.law, tuple(entries), "curves", tuple((level, 1) for level in card.offset), tuple(card.run))
 
 

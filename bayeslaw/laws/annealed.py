@@ -9,7 +9,7 @@ from bayeslaw.laws.drops import drops_so_far
 class Annealed(Law):
     """``L = L0 + A * S1^-alpha - C * S2(lam)``.
 
-    Tissue et al. 2024, "Scaling Law with Learning Rate Annealing" (arXiv 2408.11029), equation 1.
+    Tissue et al. 2024, "Scaling Law with Learning Rate Annealing" (arXiv 2408.11029), the formula of the abstract.
     ``S1 = sum_{i<=t} eta_i`` and ``S2 = sum_{i<=t} sum_{k<=i} (eta_{k-1} - eta_k) lam^(i-k)`` for one size of model;
     the published fits fix lam at 0.999 or so. The sum over k begins after the warm-up: with the warm-up's increments
     in it, L0 would be lower by C times the peak over 1 - lam. The gain is the negative term ``C``.
@@ -20,7 +20,7 @@ class Annealed(Law):
     name = "annealed"
     title = "Annealed (Tissue)"
     formula = "L = L0 + A * S1^-alpha - C * S2(lam)"
-    reference = "Tissue et al. 2024, arXiv 2408.11029, eq. 1"
+    reference = "Tissue et al. 2024, arXiv 2408.11029"
     covariates = ("step", "schedule")
     gains = ("C",)
     symbols = (

@@ -36,6 +36,13 @@ class Symbol:
     low: float = 0.0
     high: float = float("inf")
 
+    @property
+    def link(self) -> Literal["log", "logit", "identity"]:
+        """The scale on which the parameter is unbounded: log of a positive one, logit of a share, else itself."""
+        if self.low == -float("inf"):
+            return "identity"
+        return "log" if self.high == float("inf") else "logit"
+
 
 class Law(abc.ABC):
     """A parametric loss law: a sum of named terms, each in nats per token.

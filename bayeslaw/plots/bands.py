@@ -113,6 +113,9 @@ def _draw_panel(ax: Any, one: Series, x: str, level: float, log: bool, narrow: b
             ax.fill_between(at, rows[low], rows[high], color=FORECAST, alpha=alpha, linewidth=0, zorder=height)
     style, width = ("o-", 1.4) if len(one.data) <= 30 else ("-", 0.8)
     ax.plot(one.data[x], one.data["loss"], style, color=DATA, linewidth=width, markersize=3, zorder=2)
+    late = one.data[one.data[x] > one.until] if one.until is not None else one.data[:0]
+    if len(late) <= 30 < len(one.data):  # sparse rows held back from a dense run: dots, as elsewhere
+        ax.plot(late[x], late["loss"], "o", color=DATA, markersize=3, zorder=2)
     ax.plot(at, rows["median"], "D" if len(rows) == 1 else "--", color=FORECAST, linewidth=1.7, markersize=4, zorder=3)
     xs, ys = _limits(one, x, name, log)
     if one.until is not None:

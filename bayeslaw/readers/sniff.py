@@ -70,14 +70,16 @@ def format_of(data: bytes, path: Path) -> str:
 def _beside(path: Path) -> str:
     if not path.parent.is_dir():
         return f": there is no folder {path.parent} either."
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()][:1000], n=1)
+    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()][:1000], n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else "."
 
 
 def _folder(path: Path) -> str:
     files = sorted(p.name for p in path.iterdir() if _readable(p))
-    hint = f": {', '.join(files[:5])}" if files else ", but it holds no such file"
-    return f"{path} is a folder. Give a file in it, or a list of files ({KNOWN}){hint}."
+    if not files:
+        return f"{path} is a folder, and no file in it looks like a log. Give a file: {KNOWN}."
+    more = f" and {len(files) - 5:,} more" if files[5:] else ""
+    return f"{path} is a folder. Give a file in it, or several: {', '.join(files[:5])}{more}."
 
 
 def _readable(path: Path) -> bool:

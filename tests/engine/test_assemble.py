@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bayeslaw import Runs, load_card
-from bayeslaw.engine.assemble import MOST_MEMBERS, assemble
+from bayeslaw.engine.assemble import MOST_MEMBERS, assemble, row_noise
 from bayeslaw.errors import FitError
 
 CARD = load_card("chinchilla")
@@ -55,6 +55,22 @@ def test_curves_get_effects_discrepancy_and_levels(toy_runs):
 def test_noise_of_a_row_is_found(toy_runs):
     problem = assemble(CARD, toy_runs, max_bins=8)
     np.testing.assert_allclose(problem.series["row_noise"], 0.004, rtol=0.3)
+
+
+def test_noise_of_a_row_against_its_closed_form():
+    """The later half's mean square, blended with 30 rows of the usual; alone without a usual, of enough rows."""
+    bins = pd.DataFrame({"loss": 2.0, "spread": [9.0, 9.0, 0.02, 0.04, 0.02, np.nan], "count": [50, 50, 10, 30, 30, 5]})
+    code = np.array([0, 0, 0, 0, 1, 2])
+    own = (10 * 0.01**2 + 30 * 0.02**2) / 40
+    usual = (own + 0.01**2) / 2
+    blended = [np.sqrt((40 * own + 30 * usual) / 70), np.sqrt((30 * 0.01**2 + 30 * usual) / 60), np.sqrt(usual)]
+    np.testing.assert_allclose(row_noise(bins, code), blended)
+    given = row_noise(bins, code, np.array([0.01, np.nan, 0.03, 0.05]))
+    np.testing.assert_allclose(given, [np.sqrt((40 * own + 30 * 0.01**2) / 70), 0.01, 0.03, 0.05])
+    # ten rows are too few to speak alone
+    few = bins.assign(count=[50, 50, 4, 6, 1, 5])
+    assert np.isnan(row_noise(few, code, np.full(3, np.nan))).all()
+    assert np.isnan(row_noise(bins.assign(spread=np.nan), code)).all()
 
 
 def test_reference_is_the_geometric_mean(toy_runs):
@@ -118,7 +134,8 @@ def test_a_missing_column_is_named_with_what_there_is():
         lay(points().drop(columns="tokens").assign(step=np.arange(1, 41)))
     assert str(caught.value) == (
         "Law chinchilla needs the column tokens, and the runs have run, group, n_params, step, loss. Add it "
-        "(load(..., tokens=...) fills in a constant), or choose another model."
+        '(they are step times batch_tokens: load(..., batch_tokens="4M"), or --batch-tokens 4M), or choose another '
+        "model."
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bayeslaw.errors import CardError
 from bayeslaw.laws import LAWS, Schedule, get_law
+from bayeslaw.laws.base import Symbol
 
 PEAK, TOTAL, WARMUP = 3e-4, 24_000, 2_160
 
@@ -179,3 +180,15 @@ def test_get_law_names_the_nearest():
 def test_importing_the_laws_does_not_import_jax():
     code = "import sys, bayeslaw.laws; sys.exit('jax' in sys.modules or 'pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "link"), [(0.0, np.inf, "log"), (0.0, 1.0, "logit"), (-np.inf, np.inf, "identity")]
+)
+def test_a_symbols_link_follows_from_its_bounds(low, high, link):
+    assert Symbol("x", "a thing", "1", "shape", low, high).link == link
+    # and leads back into the bounds from anywhere
+    from bayeslaw.engine.params import natural
+
+    values = np.asarray(natural(link, np.array([-3.0, 0.0, 3.0])))
+    assert ((low < values) & (values < high)).all()
