@@ -251,8 +251,12 @@ def main() -> int:
     names = asked.study or list(STUDIES)
     if unknown := [n for n in names if n not in STUDIES]:
         parser.error(f"no study is called {unknown[0]!r}: there are {', '.join(STUDIES)}")
-    for name in names if not asked.check else []:
-        run(name, asked.sets, asked.jobs)
+    try:
+        for name in names if not asked.check else []:
+            run(name, asked.sets, asked.jobs)
+    except KeyboardInterrupt:
+        print("\nInterrupted; what is done is kept, and the same command goes on from there.", file=sys.stderr)
+        return 130
     missing = [n for n in names if not (HERE / f"{n}.csv").exists()]
     if missing:
         print(f"No results of {', '.join(missing)}: run without --check first.", file=sys.stderr)

@@ -31,7 +31,7 @@ def bench(monkeypatch):
 # --- the simulation -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("study", ["curves", "points", "looped"])
+@pytest.mark.parametrize("study", ["curves", "points", pytest.param("looped", marks=pytest.mark.slow)])
 def test_simulation_and_density_are_one_model(bench, study):
     """Of pairs drawn from a joint density, ``d log p / d z`` has mean 0 and ``z d log p / d z`` has mean -1."""
     from bayeslaw.engine.density import log_posterior
@@ -50,9 +50,10 @@ def test_simulation_and_density_are_one_model(bench, study):
         def score(z, log_y, data):
             return jax.grad(lambda z: log_posterior(layout, data | {"rows": data["rows"] | {"log_y": log_y}}, z))(z)
 
-        slope = np.asarray(jax.jit(jax.vmap(score, (0, 0, None)))(z, log_y, data))
+        scores = jax.jit(jax.vmap(score, (0, 0, None)))
+        slope = np.asarray(scores(z, log_y, data))
         wrong = {**data, "prior": {**data["prior"], "loc": data["prior"]["loc"] + 0.5 * data["prior"]["scale"]}}
-        shifted = np.asarray(jax.jit(jax.vmap(score, (0, 0, None)))(z, log_y, wrong))
+        shifted = np.asarray(scores(z, log_y, wrong))
     for value in (slope, 1 + z * slope):
         assert np.abs(errors(value)).max() < 4.5
     assert np.abs(errors(shifted)).max() > 10, "the check can fail"
