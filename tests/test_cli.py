@@ -143,5 +143,20 @@ def test_every_command_has_help_and_no_ellipsis_in_the_list(name):
     assert not cli.commands[name].get_short_help_str(limit=65).endswith("...")
 
 
+def test_the_defaults_and_limits_in_the_help_of_fit_are_those_of_fit():
+    from bayeslaw.errors import FitError
+
+    fit = sys.modules[bayeslaw.fit.__module__]
+    shown = " ".join(CliRunner().invoke(cli, ["fit", "--help"]).stdout.split())
+    for name, default, help_text in (("warmup", fit.WARMUP, "Warm-up draws per chain."),
+                                     ("draws", fit.DRAWS, "Draws kept per chain.")):  # fmt: skip
+        option = next(p for p in cli.commands["fit"].params if p.name == name)
+        least = option.type.min
+        assert f"{help_text} [default: ({default}); x>={least}]" in shown
+        frame = {"step": [1.0, 2.0, 3.0], "n_params": 1e8, "tokens": [1e9, 2e9, 3e9], "loss": [3.0, 2.9, 2.8]}
+        with pytest.raises(FitError, match=f"{name} is a whole number of at least {least}, not {least - 1}"):
+            bayeslaw.fit(bayeslaw.Runs.from_frame(frame), **{name: least - 1})
+
+
 def test_version():
     assert CliRunner().invoke(cli, ["--version"]).stdout == f"bayeslaw, version {bayeslaw.__version__}\n"
