@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base.array import array_stats
 
+from bayeslaw.engine import convergence
+from bayeslaw.engine.convergence import ESS, RHAT
 from bayeslaw.errors import FitError
 
 if TYPE_CHECKING:
     from bayeslaw.fit import Fit
 
-#: defaults of ``check``; sources: Vehtari et al. 2021 (arXiv 1903.08008) for R-hat and ESS, Betancourt 2016
-#: (arXiv 1604.00695) for E-BFMI
-RHAT, ESS, EBFMI, MAX_STEPS = 1.01, 400.0, 0.3, 1023
+#: least E-BFMI (Betancourt 2016, arXiv 1604.00695), and the steps of a full tree
+EBFMI, MAX_STEPS = 0.3, 1023
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +73,10 @@ def check(
     """
     names = fit.problem.layout.coordinate_names()
     z = fit.z
-    # a stuck coordinate divides by zero; what cannot be computed counts as the worst
+    worst_rhat = _worst(names, convergence.rhat(z), np.argmax)
+    bulk = _worst(names, convergence.ess(z), np.argmin)
+    worst_tail = _worst(names, convergence.ess(z, "tail"), np.argmin)
     with np.errstate(divide="ignore", invalid="ignore"):
-        worst_rhat = _worst(
-            names, [array_stats.rhat(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], max
-        )
-        bulk = _worst(names, [array_stats.ess(z[..., i], chain_axis=0, draw_axis=1) for i in range(len(names))], min)
-        tail = [
-            array_stats.ess(z[..., i], chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95))
-            for i in range(len(names))
-        ]
-        worst_tail = _worst(names, tail, min)
         energy = np.asarray(fit.stats["energy"])
         fraction = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
     diverged = int(np.sum(fit.stats["diverging"]))
@@ -115,12 +108,9 @@ def check(
     return Check(bool(passed.all()), frame, fit.problem.notes)
 
 
-def _worst(names: list[str], values: list[Any], pick: Any) -> tuple[float, str]:
-    # a value that cannot be computed (a stuck coordinate) is the worst there is
-    bad = np.inf if pick is max else 0.0
-    clean = [float(v) if np.isfinite(v) else bad for v in values]
-    value = pick(clean)
-    return value, names[clean.index(value)]
+def _worst(names: list[str], values: np.ndarray, pick: Any) -> tuple[float, str]:
+    i = int(pick(values))
+    return float(values[i]), names[i]
 
 
 def summary(fit: Fit) -> pd.DataFrame:
@@ -131,9 +121,8 @@ def summary(fit: Fit) -> pd.DataFrame:
     for symbol in get_law(fit.card.law).symbols:
         draws = fit.posterior[symbol.name].to_numpy()
         lo, hi = np.quantile(draws, [0.05, 0.95])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ess = float(np.asarray(array_stats.ess(draws, chain_axis=0, draw_axis=1)))
-            rhat = float(np.asarray(array_stats.rhat(draws, chain_axis=0, draw_axis=1))) if len(draws) > 1 else np.nan
+        ess = float(convergence.ess(draws[..., None])[0])
+        rhat = float(convergence.rhat(draws[..., None])[0]) if len(draws) > 1 else np.nan
         rows[symbol.name] = (draws.mean(), draws.std(), lo, hi, ess, rhat)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", "lo90", "hi90", "ess", "rhat"])
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from bayeslaw.diagnostics import Check
 
-WARMUP, DRAWS = 400, 500
+#: warm-up iterations of a chain
+WARMUP = 300
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,7 +128,8 @@ def fit(
     runs : the training runs, see ``bayeslaw.load``.
     model : a card's name, its TOML file, a ``Card``, or a mapping in a card's form.
     seed : same seed, data, card and machine give the same draws.
-    chains, warmup, draws : 4 chains of 400 warm-up and 500 kept iterations by default.
+    chains, warmup : 4 chains of 300 warm-up iterations by default.
+    draws : kept iterations of a chain; by default as many as the checks of R-hat and ESS need, 200 to 1,000.
     schedules : run → learning-rate schedule, where it is not to be read off the ``lr`` column; only for laws that
         need one. A ``Schedule`` or a line such as ``"cosine:peak=3e-4,total=24000,warmup=2000"``.
     max_bins : points to which each curve is reduced.
@@ -157,7 +159,7 @@ def fit(
     card = load_card(model)
     seed, chains = whole("seed", seed, 0), whole("chains", chains, 1)
     warmup = whole("warmup", WARMUP if warmup is None else warmup, 50)
-    draws = whole("draws", DRAWS if draws is None else draws, 4)
+    draws = None if draws is None else whole("draws", draws, 4)
     with reporting(progress) as report, jax.enable_x64(True):
         report("preparing the data", 0, 1)
         problem = assemble(card, runs, schedules, max_bins)
@@ -172,10 +174,10 @@ def fit(
         )
     meta = {
         "seed": seed,
-        "warmup": warmup,
+        "warmup": found.warmup,
         "source": runs.source,
         "fingerprint": runs.fingerprint,
-        "step_size": [float(s) for s in found.step_size],
+        "step_size": found.step_size,
         "versions": versions(),
     }
     return Fit(card, problem, found.z, found.stats, meta)

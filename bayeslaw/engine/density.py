@@ -48,7 +48,13 @@ def law_rows(layout: Layout, p: Mapping[str, Array], rows: Mapping[str, Any]) ->
     def series(p_i, x_i, seg_i):
         return jax.vmap(lambda x: log_loss(law.terms(p_i, {**x, **seg_i})))(x_i)
 
-    return jax.vmap(series)(p, rows["x"], rows["seg"])
+    if "blocks" not in rows:
+        return jax.vmap(lambda p_i, x_i: series(p_i, x_i, {}))(p, rows["x"])
+    parts = []
+    for block in rows["blocks"]:
+        p_b, x_b = jax.tree.map(lambda a, held=block["series"]: a[held], (dict(p), rows["x"]))
+        parts.append(jax.vmap(series)(p_b, x_b, {k: v for k, v in block.items() if k != "series"}))
+    return jax.tree.map(lambda *part: jnp.concatenate(part)[rows["back"]], *parts)
 
 
 def design(

@@ -13,7 +13,10 @@ from bayeslaw.errors import FitError
 from bayeslaw.laws import Law, Schedule
 
 #: stretches that stand for a run's schedule inside the fit; the error against the exact sum is tested
-SEGMENTS = 64
+SEGMENTS = 32
+#: schedules are padded to the least of these that holds their stretches: a constant rate has none, a drop in one
+#: step one, and most of the time of a fit is spent on stretches
+SHORT = (1, 4, 16)
 
 
 def bucket(count: int) -> int:
@@ -103,21 +106,17 @@ def padded_rows(
     for name in getattr(law, "optional", ()):
         if name in bins and name in reference:
             x[name] = fill(bins[name].to_numpy(float), reference[name])
-    seg: dict[str, np.ndarray] = {}
+    log_x = np.log(bins[axis].to_numpy(float)) - reference["log_x"] if axis else np.zeros(len(bins))
+    rows: dict[str, Any] = {"x": x, "mask": mask, "log_x": fill(log_x, 0.0)}
     if "schedule" in law.covariates:
-        plain = Schedule.constant(reference["eta_peak"], 1000).segments(segments)
-        seg = {k: np.tile(v, (shape[0], 1)) for k, v in plain.items()}
         sums = np.empty(len(code))
         steps = bins["step"].to_numpy(float)
         for i, run in enumerate(series["run"]):
             mine = by_series[first[i] : first[i] + counts[i]]
             sums[mine] = schedules[run].sums(steps[mine])
-            for k, v in schedules[run].segments(segments).items():
-                seg[k][i] = v
         x["S1"] = fill(sums, reference["S1"])
         x["step"] = fill(steps, 500.0)
-    log_x = np.log(bins[axis].to_numpy(float)) - reference["log_x"] if axis else np.zeros(len(bins))
-    rows: dict[str, Any] = {"x": x, "seg": seg, "mask": mask, "log_x": fill(log_x, 0.0)}
+        rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments)
     if "n_eff" in bins:
         rows["log_y"] = fill(np.log(bins["loss"].to_numpy(float)), 0.0)
         se2 = (bins["spread"] / bins["loss"]).to_numpy(float) ** 2 / bins["n_eff"].to_numpy(float)
@@ -128,3 +127,24 @@ def padded_rows(
         index = series[f"{level}_index"].to_numpy(int)
         rows[f"{level}_index"] = np.concatenate([index, np.zeros(shape[0] - len(series), int)])
     return rows
+
+
+def stretches(schedules: Sequence[Schedule], height: int, most: int) -> dict[str, Any]:
+    """The schedules' stretches in blocks of series that need about as many.
+
+    ``blocks`` : each has ``series`` (b,), the series it holds, padded with the first, and ``seg_*`` (b, m).
+    ``back`` : (height,) where each series lies when the blocks are laid one after another.
+    """
+    found = [schedule.segments(most) for schedule in schedules]
+    needed = np.array([np.count_nonzero(f["seg_drop"]) for f in found])
+    sizes = np.array([*(m for m in SHORT if m < most), most])
+    size = sizes[np.searchsorted(sizes, needed)]
+    blocks, back, start = [], np.zeros(height, int), 0
+    for m in np.unique(size):
+        mine = np.flatnonzero(size == m)
+        held = np.concatenate([mine, np.full(bucket(len(mine)) - len(mine), mine[0])])
+        # padding follows the stretches, so that cutting it off leaves them all
+        blocks.append({"series": held} | {k: np.stack([found[i][k][:m] for i in held]) for k in found[0]})
+        back[mine] = start + np.arange(len(mine))
+        start += len(held)
+    return {"blocks": blocks, "back": back}

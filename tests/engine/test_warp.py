@@ -1,5 +1,7 @@
 """The sampler's coordinates: a bijection that keeps volume, for every shipped card."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,3 +39,21 @@ def test_total_is_the_sum_of_the_terms():
     names = layout.coordinate_names()
     terms = [np.exp(prior["loc"][i] + prior["scale"][i] * z[i]) for i in map(names.index, ("E", "A", "B"))]
     assert from_z(layout, prior, z)[names.index("E")] == pytest.approx(np.log(sum(terms)))
+
+
+def test_each_members_total_is_a_coordinate_of_its_own():
+    card = load_card("chinchilla")
+    lone = lone_layout(card)
+    entries = tuple(dataclasses.replace(e, levels=(("group", 3),)) for e in lone.entries)
+    layout = dataclasses.replace(lone, entries=entries)
+    prior = prior_arrays(card, layout)
+    z = np.random.default_rng(2).standard_normal(layout.dim)
+    names = layout.coordinate_names()
+    u = prior["loc"] + prior["scale"] * z
+    y = from_z(layout, prior, z)
+    for member in range(3):
+        terms = [np.exp(u[names.index(s)] + u[names.index(f"{s}:group[{member}]")]) for s in ("E", "A", "B")]
+        total = y[names.index("E")] + y[names.index(f"E:group[{member}]")]
+        assert total == pytest.approx(np.log(sum(terms)))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(to_z(layout, prior, jnp.asarray(y)), z, atol=1e-10)
