@@ -174,8 +174,11 @@ def test_one_point_per_run_without_step(truth):
     assert any(note.startswith("One point per run: the run level") for note in found.problem.notes)
     assert finite(found.posterior)
     assert float(found.posterior["noise_sigma"].mean()) == pytest.approx(0.003, rel=0.7)
-    band = forecast(found, table, draws=20).frame
-    np.testing.assert_allclose(band["median"], table["loss"], rtol=0.03)
+    band = forecast(found, table, draws=20)
+    np.testing.assert_allclose(band.frame["median"], table["loss"], rtol=0.03)
+    given = forecast(found, table, table, draws=20)
+    np.testing.assert_array_equal(given.observed, band.observed)
+    assert given.notes[0].startswith("What is given was not used: the fit is of single points")
 
 
 def test_ten_thousand_runs_of_one_point(truth):

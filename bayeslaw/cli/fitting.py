@@ -25,9 +25,14 @@ from bayeslaw.cli.reading import Reading, reading_options
     show_default=True,
     help="The same seed, data and card give the same fit.",
 )
-@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True)
-@click.option("--warmup", type=click.IntRange(min=1), help="Warm-up draws per chain.")
-@click.option("--draws", type=click.IntRange(min=1), help="Draws kept per chain.")
+@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Two or more can be checked.")
+@click.option("--warmup", type=click.IntRange(min=50), show_default="300", help="Warm-up draws per chain.")
+@click.option(
+    "--draws",
+    type=click.IntRange(min=4),
+    show_default="as many as the checks need",
+    help="Draws kept per chain.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 @json_option
 @click.pass_context

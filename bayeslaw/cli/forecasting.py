@@ -52,8 +52,8 @@ def forecast(
 ) -> None:
     """Forecast the loss of rows from a saved fit.
 
-    Prints a table, or with --json or -o - a record for programs. A band loLL-hiLL bounds an observed loss with
-    probability LL per cent; curve_lo-curve_hi bounds the smooth curve beneath the noise.
+    Prints a table; --json and -o give all columns. lo90 and hi90 bound an observed loss with probability 90 per cent,
+    curve_lo90 and curve_hi90 the smooth curve beneath the noise.
     """
     import bayeslaw
 

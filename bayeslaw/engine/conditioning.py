@@ -101,6 +101,11 @@ def conditioned(
     )  # fmt: skip
     if from_given.any() and layout.likelihood == "curves":
         draws = _weighted(question, draws, rng, notes)
+    elif from_given.any():
+        notes.append(
+            "What is given was not used: the fit is of single points, which have nothing of their own to condition on. "
+            "Fit again with these rows among the runs."
+        )
     curve, observed = _draw(question, draws, rng)
     return curve, observed, notes
 

@@ -30,7 +30,8 @@ class Series:
     def label(self, most: int) -> str:
         """Name and size, ``"cosine-72k, N = 400M"``, in about ``most`` characters; a long name loses its middle."""
         size = self.first("n_params")
-        known = "" if math.isnan(size) else f", N = {human(size)}"
+        # a run that is called by its size needs it no second time
+        known = "" if math.isnan(size) or self.name == human(size) else f", N = {human(size)}"
         return shorten(self.name, most - len(known)) + known
 
     def first(self, column: str) -> float:

@@ -194,3 +194,21 @@ def test_ticks_are_two_to_six_and_inside(low, high, log):
 def test_shorten_keeps_both_ends():
     assert shorten("abcdefghij", 5) == "ab…ij"
     assert shorten("abc", 5) == "abc"
+
+
+def test_a_run_called_by_its_size_is_named_once():
+    from bayeslaw.plots.series import Series
+
+    frame = pd.DataFrame({"run": ["778M"], "n_params": [778e6], "tokens": [1e9]})
+    assert Series("778M", frame, frame, None).label(60) == "778M"
+    assert Series("mine", frame, frame, None).label(60) == "mine, N = 778M"
+
+
+def test_sparse_rows_held_back_from_a_dense_run_are_dots():
+    tokens = np.concatenate([np.geomspace(1e8, 1e9, 60), [2e9, 3e9, 4e9]])
+    runs = Runs.from_frame({"tokens": tokens, "loss": 3 - 0.1 * np.log(tokens / 1e8)})
+    at = pd.DataFrame({"run": "run", "tokens": tokens[60:], "median": 2.6, "lo90": 2.5, "hi90": 2.7})
+    figure = plot_band(SimpleNamespace(frame=at, levels=(0.9,)), runs, given=runs.where(tokens <= 1e9), level=0.9)
+    for ax in figure.axes:
+        dots = [line for line in ax.lines if line.get_marker() == "o"]
+        assert [line.get_xdata().tolist() for line in dots] == [[2e9, 3e9, 4e9]]
