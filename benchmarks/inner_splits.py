@@ -24,18 +24,34 @@ from bayeslaw.engine.sampler import find_mode
 from bayeslaw.engine.warp import to_z
 
 DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def exponent(sd: float, slope: float, size: float) -> dict[str, Any]:
+    """alpha: how well it is known, how it may move with log N, how far sizes may stray from that."""
+    slopes, sizes = f"normal(0, {slope})", f"lognormal({size}, 0.3)"
+    return {"alpha": {"prior": f"lognormal(0.5, {sd})", "slope": slopes, "pool": {"size": sizes}}}
+
+
 WIDE = {
     "C": {"prior": "lognormal(1.5, 1)"},
     "beta": {"prior": "lognormal(0.5, 0.4)"},
     "gamma": {"prior": "lognormal(0.6, 0.4)"},
 }
+SOON = {"beta": {"prior": "lognormal(0.6, 0.05)"}, "gamma": {"prior": "lognormal(0.6, 0.05)"}}
 FINE = {"step": 0.15, "length": {"prior": "lognormal(0.3, 0.5)"}}
+LARGE = {"scale": {"prior": "lognormal(0.002, 0.3)"}, "length": {"prior": "lognormal(0.5, 0.3)"}}
+LONG = {"scale": {"prior": "lognormal(0.001, 0.5)"}, "length": {"prior": "lognormal(2, 0.3)"}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "shipped": {},
+    "exponent free by size": {"parameters": exponent(0.3, 0.1, 0.03)},
+    "exponent freer": {"parameters": exponent(0.1, 0.02, 0.02)},
+    "exponent stricter": {"parameters": exponent(0.1, 0.005, 0.005)},
     "white misfit": {"discrepancy": False},
-    "white misfit, wide shapes": {"discrepancy": False, "parameters": WIDE},
     "wide shapes": {"parameters": WIDE},
+    "shapes at 0.6": {"parameters": SOON},
     "knots 0.15": {"discrepancy": FINE},
+    "misfit large": {"discrepancy": LARGE},
+    "misfit long": {"discrepancy": LONG},
 }
 SPLITS = {
     "cosine out": ("~run.str.endswith('cosine_24000')", "run.str.endswith('cosine_24000')"),
@@ -59,10 +75,11 @@ def at_mode(card: bl.Card, runs: bl.Runs) -> bl.Fit:
 
 def main(names: list[str]) -> None:
     runs = bl.load(DATA / "multipowerlaw" / "runs.csv").where("split == 'fit'")
-    print("| card |" + "|".join(f" {s}: RMSE, coverage, width " for s in SPLITS) + "|\n|---|" + "---|" * len(SPLITS))
+    head = "|".join(f" {s}: RMSE, coverage, width " for s in SPLITS)
+    print(f"| card |{head}| mean RMSE |\n|---|" + "---|" * (len(SPLITS) + 1))
     for name in names:
         card = load_card({"extends": "multi-power", "name": name, "law": "multi-power", **VARIANTS[name]})
-        cells = []
+        cells, means = [], []
         for learn, score in SPLITS.values():
             held = runs.where(score)
             f = bl.forecast(at_mode(card, runs.where(learn)), at=held, levels=(0.9,), draws=300).frame
@@ -72,8 +89,9 @@ def main(names: list[str]) -> None:
             f["width"] = 100 * (f["hi90"] - f["lo90"]) / loss
             by_run = f.groupby("run")[["square", "inside", "width"]].mean()
             rmse = 1e4 * np.sqrt(by_run["square"]).mean()
+            means.append(rmse)
             cells.append(f" {rmse:.0f}, {by_run['inside'].mean():.2f}, {by_run['width'].mean():.2f} ")
-        print(f"| {name} |" + "|".join(cells) + "|", flush=True)
+        print(f"| {name} |" + "|".join(cells) + f"| {np.mean(means):.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,6 @@ def test_runs_of_very_different_length_without_tokens_and_group(truth, tmp_path)
     # what is known best is known most narrowly
     width = (band["curve_hi90"] - band["curve_lo90"]) / band["curve_mean"]
     assert width[2] < width[1]
-    assert width[2] < width[0]
 
 
 def test_ten_thousand_curves_are_laid_out_and_have_a_density(truth):

@@ -119,7 +119,7 @@ def test_progress_is_reported(one_run):
     assert seen[0] == ("preparing the data", 0, 1)
     stages = list(dict.fromkeys(stage for stage, _, _ in seen))
     assert {"finding the mode", "warming up", "sampling"} <= set(stages)
-    assert seen[-1][1:] == (60, 60)
+    assert seen[-1][1] == seen[-1][2] >= 60
 
 
 def test_an_error_in_the_callback_stops_the_fit(one_run):

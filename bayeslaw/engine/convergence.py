@@ -19,10 +19,10 @@ def rhat(z: np.ndarray) -> np.ndarray:
 
 def ess(z: np.ndarray, method: str = "bulk") -> np.ndarray:
     """Effective sample size (dim,) of draws (chains, draws, dim), ``"bulk"`` or ``"tail"`` (5 % and 95 % quantiles)."""
-    extra = {"prob": (0.05, 0.95)} if method == "tail" else {}
+    prob = (0.05, 0.95) if method == "tail" else None
     with np.errstate(divide="ignore", invalid="ignore"):
         values = [
-            array_stats.ess(z[..., i], chain_axis=0, draw_axis=1, method=method, **extra) for i in range(z.shape[-1])
+            array_stats.ess(z[..., i], chain_axis=0, draw_axis=1, method=method, prob=prob) for i in range(z.shape[-1])
         ]
     return np.nan_to_num(np.array(values, float), nan=0.0, posinf=0.0)
 

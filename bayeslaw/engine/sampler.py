@@ -33,6 +33,8 @@ STAGES = 3
 DEPTHS = (7, 10)
 #: where the number of draws is left open: chains go on from the first number in steps to the second until they agree
 LEAST, STEP, MOST = 200, 100, 1000
+#: after a divergence the draws are thrown away and sampling begins again with steps this much shorter, so many times
+SHORTER, RETRIES = 0.6, 3
 Report = Callable[[str, int, int], None]
 
 
@@ -85,7 +87,7 @@ def sample(
             done = window * stage
 
             def tell(i, done=done):
-                report("warming up", done + i, STAGES * window)
+                report("warming up", done + i, STAGES * window + (draws or LEAST))
 
             out = walk.go(window, tell)
             if stage + 1 < STAGES:
@@ -99,16 +101,21 @@ def sample(
             return jax.vmap(jax.vmap(lambda e: to_z(layout, prior, centre + factor @ e)))(eps)
 
         kept: dict[str, np.ndarray] = {}
-        want = draws or LEAST
+        want, retries = draws or LEAST, RETRIES
         while True:
             have = kept["z"].shape[1] if kept else 0
 
             def tell_more(i, have=have, want=want):
-                report("sampling", have + i, want)
+                report("sampling", STAGES * window + have + i, STAGES * window + want)
 
             more = walk.go(want - have, tell_more)
             more["z"] = np.asarray(coordinates(more["z"], argument["centre"], argument["factor"], data["prior"]))
             kept = {k: np.concatenate([kept[k], v], axis=1) if kept else v for k, v in more.items()}
+            if retries and kept["diverging"].any():
+                # steps too long for the narrowest corner: the draws so far may have left it out
+                retries, kept, want = retries - 1, {}, draws or LEAST
+                step_size = walk.settle(SHORTER)
+                continue
             if draws or want >= MOST or enough(kept["z"]):
                 break
             want += STEP
@@ -181,12 +188,12 @@ class Chains:
             raise
         return {k: np.stack([f[k] for f in found]) for k in found[0]}
 
-    def settle(self) -> float:
-        """Give all chains their mean step size, which is steadier than what each found for itself."""
+    def settle(self, factor: float = 1.0) -> float:
+        """Give all chains their mean step size, which is steadier than what each found for itself, times a factor."""
         import jax.numpy as jnp
 
         found = jnp.array([state.adapt_state.step_size for state in self.states])
-        step = jnp.exp(jnp.log(found).mean())
+        step = factor * jnp.exp(jnp.log(found).mean())
         self.states = [s._replace(adapt_state=s.adapt_state._replace(step_size=step)) for s in self.states]
         return float(step)
 
@@ -278,11 +285,15 @@ def find_mode(layout: Layout, data: Any, seed: int, report: Report | None = None
         return (f, g) if np.isfinite(f) and np.isfinite(g).all() else (1e12, np.zeros_like(z))
 
     rng = np.random.default_rng(seed)
+    # few points can be met exactly by many parameters: a needle without width, that a bound on the noise keeps out
+    bounds = [(-2.5, 2.5) if name.startswith("noise:") else (None, None) for name in layout.coordinate_names()]
     starts = [np.zeros(layout.dim), *(0.5 * rng.standard_normal((3, layout.dim)))]
     starts = [from_z(layout, data["prior"], z) for z in starts]
     found = []
     for i, start in enumerate(starts):
-        found.append(minimize(value, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "maxcor": 20}))
+        found.append(
+            minimize(value, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "maxcor": 20})
+        )
         if report:
             report("finding the mode", i + 1, len(starts))
     best = min(found, key=lambda result: result.fun)

@@ -25,9 +25,14 @@ Array = jax.Array
 
 
 def _added(layout: Layout) -> list[str]:
-    """The amplitudes of terms that add to the loss: gains do not."""
-    gains = get_law(layout.law).gains
-    return [e.symbol for e in layout.entries if e.kind == "amplitude" and e.symbol not in gains]
+    """The amplitudes that share a total: those of terms that add to the loss, where no single run tells them apart.
+
+    A curve settles a term that moves along it to a percent by itself. Sharing the total, such a term would be tied to
+    the split of the others, which one run says nothing of, and the sheet would bend again.
+    """
+    law = get_law(layout.law)
+    apart = law.along if layout.likelihood == "curves" else law.gains
+    return [e.symbol for e in layout.entries if e.kind == "amplitude" and e.symbol not in {*apart, *law.gains}]
 
 
 def _places(layout: Layout) -> tuple[np.ndarray, np.ndarray]:

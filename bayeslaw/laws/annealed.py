@@ -23,6 +23,7 @@ class Annealed(Law):
     reference = "Tissue et al. 2024, arXiv 2408.11029"
     covariates = ("step", "schedule")
     gains = ("C",)
+    along = ("A", "C")
     symbols = (
         Symbol("L0", "loss as the summed rate grows without end, before any gain", "nats", "amplitude"),
         Symbol("A", "summed-rate term", "nats * rate^alpha", "amplitude"),

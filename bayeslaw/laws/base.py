@@ -61,6 +61,8 @@ class Law(abc.ABC):
     covariates: ClassVar[tuple[str, ...]]
     #: amplitudes whose term takes loss away
     gains: ClassVar[tuple[str, ...]] = ()
+    #: amplitudes whose term moves along a run, with its tokens or steps: one curve tells them from the rest
+    along: ClassVar[tuple[str, ...]] = ()
     #: columns that ``terms`` reads too where a table has them
     optional: ClassVar[tuple[str, ...]] = ()
 

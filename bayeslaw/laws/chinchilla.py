@@ -17,6 +17,7 @@ class Chinchilla(Law):
     formula = "L = E + A / N^alpha + B / D^beta"
     reference = "Hoffmann et al. 2022, arXiv 2203.15556, eq. 2"
     covariates = ("n_params", "tokens")
+    along = ("B",)
     symbols = (
         Symbol("E", "irreducible loss", "nats", "amplitude"),
         Symbol("A", "parameter term", "nats * params^alpha", "amplitude"),

@@ -30,6 +30,7 @@ class ChinchillaInteraction(Law):
     formula = "L = E + A / N^alpha + B * (N / 1e9)^kappa / D^beta"
     reference = "Hoffmann et al. 2022, arXiv 2203.15556, eq. 2, with an interaction (ours)"
     covariates = ("n_params", "tokens")
+    along = ("B",)
     symbols = (
         Symbol("E", "irreducible loss", "nats", "amplitude"),
         Symbol("A", "parameter term", "nats * params^alpha", "amplitude"),

@@ -19,6 +19,7 @@ class IsoDepth(Law):
     formula = "L = E + A / (N_once + r^phi * N_rec)^alpha + B / D^beta"
     reference = "How Much Is One Recurrence Worth?, arXiv 2604.21106"
     covariates = ("n_params_once", "n_params_recurrent", "recurrence", "tokens")
+    along = ("B",)
     symbols = (
         Symbol("E", "irreducible loss", "nats", "amplitude"),
         Symbol("A", "parameter term", "nats * params^alpha", "amplitude"),

@@ -19,6 +19,7 @@ class LoopedStepwise(Law):
     formula = "L = E + A / (N + t1)^alpha + B / (D + t2)^beta + C / (T + t3)^gamma"
     reference = "Zhu et al. 2025 (Ouro), arXiv 2510.25741, law of the step-wise loss"
     covariates = ("n_params", "tokens", "exit_step")
+    along = ("B",)
     symbols = LoopedTotal.symbols
 
     def terms(self, p, x):

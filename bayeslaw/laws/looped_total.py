@@ -18,6 +18,7 @@ class LoopedTotal(Law):
     formula = "L = E + A / (N + t1)^alpha + B / (D + t2)^beta + C / (T_m + t3)^gamma"
     reference = "Zhu et al. 2025 (Ouro), arXiv 2510.25741, law of the total loss"
     covariates = ("n_params", "tokens", "recurrence")
+    along = ("B",)
     symbols = (
         Symbol("E", "irreducible loss", "nats", "amplitude"),
         Symbol("A", "parameter term", "nats * params^alpha", "amplitude"),

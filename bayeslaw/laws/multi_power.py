@@ -23,6 +23,7 @@ class MultiPower(Law):
     reference = "Luo et al. 2025, arXiv 2503.12811"
     covariates = ("step", "schedule")
     gains = ("B",)
+    along = ("A", "B")
     symbols = (
         Symbol("L0", "loss as the summed rate grows without end, before any gain", "nats", "amplitude"),
         Symbol("A", "summed-rate term", "nats * rate^alpha", "amplitude"),

@@ -57,6 +57,15 @@ def test_terms_bear_the_amplitudes_names_and_are_proportional_to_them(cases, nam
 
 
 @pytest.mark.parametrize("name", LAWS)
+def test_terms_that_move_along_a_run_are_named(cases, name):
+    law = LAWS[name]
+    p, x = split(cases[name])
+    later = {**x, **{c: 1.1 * x[c] for c in ("tokens", "step", "S1") if c in x}}
+    now, then = law.terms(p, x), law.terms(p, later)
+    assert {a for a in now if not np.isclose(now[a], then[a], rtol=1e-9)} == set(law.along)
+
+
+@pytest.mark.parametrize("name", LAWS)
 def test_loss_matches_the_formula_written_in_numpy(cases, name):
     law, case = LAWS[name], cases[name]
     loss = float(law.loss(*split(case)))

@@ -1,0 +1,5 @@
+"""`python -m bayeslaw`: the command line."""
+
+from bayeslaw.cli import main
+
+main()
