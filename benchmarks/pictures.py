@@ -15,7 +15,7 @@ COLOURS = ("#1f66ad", "#e8710a", "#2a9d5c", "#8a4fbf", "#b03a48", "#5a5a5a", "#c
 
 def picture(ranks: pd.DataFrame, draws: int, title: str, path: Path) -> None:
     """One panel per quantity, a vector's members together; the band holds a uniform sample's whole line 95 times in
-    a hundred. Lines that leave it above the middle tell of truths below their draws, an S of a width that is wrong."""
+    a hundred. A line above the band tells of truths that lie low among their draws, an S of a width that is wrong."""
     panels: dict[str, list[str]] = {}
     for name in ranks:
         panels.setdefault(str(name).partition("[")[0], []).append(str(name))
