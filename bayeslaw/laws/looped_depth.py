@@ -21,7 +21,7 @@ class LoopedDepth(Law):
     formula = "L = E + A / N^alpha + B / D^beta + Z * exp(-z * T)"
     reference = "Prairie et al. 2026 (Parcae), arXiv 2604.12946, test-time law; over Chinchilla's law of N and D (ours)"
     covariates = ("n_params", "tokens", "recurrence")
-    along = ("Y",)
+    along = ("B",)
     optional = ("exit_step",)
     symbols = (
         Symbol("E", "irreducible loss", "nats", "amplitude"),
