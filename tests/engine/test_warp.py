@@ -12,7 +12,6 @@ from bayeslaw.engine.assemble import prior_arrays
 from bayeslaw.engine.prior import lone_layout
 from bayeslaw.engine.warp import from_z, to_z
 
-
 #: one curve tells the token term from the rest, single points do not
 SHARING = {"curves": ("E", "A"), "points": ("E", "A", "B")}
 
