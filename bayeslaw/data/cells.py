@@ -55,7 +55,7 @@ def _number(text: object, name: str):
     if not isinstance(text, str):
         try:
             return float(text)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     stripped = text.strip()
     if stripped.lower() in _MISSING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,35 @@ from bayeslaw.data.columns import match
 from bayeslaw.data.runs import Runs
 from bayeslaw.data.table import Table
 from bayeslaw.errors import FileError
-from bayeslaw.readers import delimited, jsonlines, parquet
-from bayeslaw.readers.sniff import contents, format_of
+from bayeslaw.readers import (
+    delimited,
+    exports,
+    folders,
+    jsonlines,
+    parquet,
+    sqlite,
+    stdout,
+    tensorboard,
+    trainer_state,
+    wandb,
+)
+from bayeslaw.readers.combine import complete, join_empty
+from bayeslaw.readers.sniff import format_of
+from bayeslaw.readers.source import Source
+from bayeslaw.readers.traps import examine
 
-READERS = {"delimited": delimited.read, "jsonlines": jsonlines.read, "parquet": parquet.read}
+#: format, as ``sniff.format_of`` names it → its reader
+READERS: dict[str, Callable[[Source], Table]] = {
+    "delimited": delimited.read,
+    "exports": exports.read,
+    "jsonlines": jsonlines.read,
+    "parquet": parquet.read,
+    "sqlite": sqlite.read,
+    "stdout": stdout.read,
+    "tensorboard": tensorboard.read,
+    "trainer_state": trainer_state.read,
+    "wandb": wandb.read,
+}
 
 
 def load(
@@ -58,10 +84,11 @@ def load(
     paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
     if not paths:
         raise FileError("The list of files is empty. Give at least one.")
-    tables = [_read(p) for p in paths]
+    tables = [_read(p, columns) for p in paths]
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more files"
-    stems = _stems(paths)
+    stems = [table.run or stem for table, stem in zip(tables, _stems(paths), strict=True)]
     table = tables[0] if len(tables) == 1 else _join(tables, stems, columns, run)
+    table = _examined(table, columns, batch_tokens)
     return Runs.from_table(
         table,
         columns=columns,
@@ -76,9 +103,21 @@ def load(
     )
 
 
-def _read(path: Path) -> Table:
-    data = contents(path)
-    return READERS[format_of(data, path)](data, path.name)
+def _read(path: Path, columns: Mapping[str, str] | None) -> Table:
+    wanted = frozenset(str(name) for name in (columns or {}).values())
+    if path.is_dir():
+        return folders.read(path, wanted)
+    source = Source(path, wanted)
+    return READERS[format_of(source)](source)
+
+
+def _examined(table: Table, columns: Mapping[str, str] | None, batch_tokens: object) -> Table:
+    """The table with rows of one step completed by each other, and remarks on what it does not say outright."""
+    if table.frame.columns.has_duplicates or not len(table.frame):
+        return table  # refused, in words, by Runs.from_table
+    found = match(list(table.frame.columns), columns, need_loss=False).mapping
+    table = complete(table, found)
+    return replace(table, remarks=(*table.remarks, *examine(table, found, batch_tokens)))
 
 
 def _stems(paths: list[Path]) -> list[str]:
@@ -106,14 +145,19 @@ def _join(tables: list[Table], stems: list[str], columns: Mapping[str, str] | No
         frames.append(frame.assign(file=stem) if "file" not in frame else frame)
         empties.append(table.empty)
     joined = pd.concat(frames, ignore_index=True)
-    empty = {}
-    for name in joined.columns:
-        parts = [
-            e.get(name, np.zeros(len(f), bool)) if name in f else np.ones(len(f), bool)
-            for f, e in zip(frames, empties, strict=True)
-        ]
-        mask = np.concatenate(parts)
-        if mask.any():
-            empty[name] = mask
     rows = np.concatenate([t.row if t.row is not None else np.arange(1, len(t.frame) + 1) for t in tables])
-    return Table(joined, empty, rows, tuple(line for t in tables for line in t.torn))
+    starts = np.cumsum([0, *(len(f) for f in frames)])
+    remarks = [
+        replace(r, position=int(start) + r.position)
+        for t, start in zip(tables, starts[:-1], strict=True)
+        for r in t.remarks
+    ]
+    return Table(
+        joined,
+        join_empty(joined, frames, empties),
+        rows,
+        tuple(line for t in tables for line in t.torn),
+        None,
+        tuple(remarks),
+        tuple(dict.fromkeys(note for t in tables for note in t.notes)),
+    )

@@ -143,7 +143,7 @@ def test_hf_trainer_state(tmp_path):
     path.write_text(json.dumps({"best_metric": None, "log_history": history}, indent=2))
     runs = load(path)
     assert runs.curve("trainer_state")["loss"].tolist() == [3.9, 3.8, 3.7]
-    assert runs.facts["kind"].tolist() == ["sparse_rows"]
+    assert runs.facts["kind"].tolist() == ["sparse_rows", "window_mean"]
 
 
 def test_nested_json_is_flattened(tmp_path):
