@@ -16,6 +16,7 @@ from bayeslaw.readers.source import Source
 from bayeslaw.readers.stdout_patterns import FAMILIES, Family
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_BLANKS = re.compile(r"\s+")
 #: a longer line is a dump of something; cutting it also bounds the time that a pattern can take
 LONGEST = 4000
 SHOW = "Megatron, nanotron, torchtitan, nanoGPT, modded-nanogpt, llm.c, litgpt, MaxText, OLMo and Composer"
@@ -68,8 +69,10 @@ def _lines(source: Iterable[bytes]) -> Iterator[tuple[int, str]]:
     for chunk in source:
         for raw in chunk.split(b"\n") if len(chunk) > LONGEST or b"\n" in chunk[:-1] else (chunk,):
             number += 1
-            text = raw[:LONGEST].decode("utf-8", "replace").rstrip("\r\n")
-            yield number, _COLOUR.sub("", text) if "\x1b" in text else text
+            text = raw[:LONGEST].decode("utf-8", "replace").rstrip()
+            if "\x1b" in text:
+                text = _COLOUR.sub("", text)
+            yield number, _BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
 
 
 def _matches(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Family, re.Match[str]]]:

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NUMBER = r"[-+]?(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf(?:inity)?"
+_DIGITS = r"[-+]?(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_NONE = r"[-+]?(?:nan|inf(?:inity)?)"
+NUMBER = f"{_DIGITS}|{_NONE}"
 N = rf"(?:{NUMBER})(?![\w.])"
 
 
@@ -31,9 +33,13 @@ class Family:
     block: re.Pattern[str] | None = None
 
 
-_BARS = re.compile(rf"\|?\s*(?P<key>[A-Za-z_][\w /()%.-]*?)\s*:?\s+(?P<value>{NUMBER}[KMBTG]?)(?=[^|]*(?:\||$))", re.I)
-_COLONS = re.compile(rf"(?P<key>[A-Za-z_][\w/.-]*):\s*(?P<value>{NUMBER})(?![\w.,]\d)", re.I)
-_COMMAS = re.compile(rf"(?P<key>[A-Za-z_][\w/ .-]*)[:=]\s*(?P<value>{NUMBER})(?=,|\s|$)", re.I)
+# Keys are of bounded length and blanks are single, so that no line can take long.
+_BARS = re.compile(
+    rf"(?:^|\|) ?(?P<key>[A-Za-z_][^:|]{{0,60}}?)(?: ?: ?| )(?P<value>{_DIGITS}[KMBTG]?(?![\w.])|{_NONE}(?= ?\||$))",
+    re.I,
+)
+_COLONS = re.compile(rf"\b(?P<key>[A-Za-z_][\w/.-]{{0,60}}):\s*(?P<value>{NUMBER})(?![\w.,]\d)", re.I)
+_COMMAS = re.compile(rf"(?:^|, ?| )(?P<key>[A-Za-z_][\w/.-]{{0,60}}): (?P<value>{NUMBER})(?=,|\s|$)", re.I)
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -50,6 +56,15 @@ FAMILIES: tuple[Family, ...] = (
         re.compile(r"\biteration:?\s+(?P<iteration>[\d,]+)\s*/\s*[\d,]+\s*(?P<rest>\|.*)"),
         _BARS,
         {"consumed tokens": "consumed_tokens"},
+    ),
+    # Lightning-AI/litgpt pretrain.py
+    Family(
+        "litgpt",
+        "loss train:",
+        re.compile(
+            rf"\biter (?P<micro_step>\d+)\s*\|?\s*step:? (?P<step>\d+)\s*[|:]\s*loss train: (?P<train_loss>{N})"
+            rf"(?:,\s*val: (?:n/a|(?P<val_loss>{N})))?"
+        ),
     ),
     # karpathy/llm.c train_gpt2.cu, build-nanogpt and nanochat train scripts
     Family(
@@ -85,15 +100,6 @@ FAMILIES: tuple[Family, ...] = (
         "nanoGPT, validation",
         "step ",
         re.compile(rf"\bstep (?P<iter>\d+): train loss (?P<evaluated_train_loss>{N}), val loss (?P<val_loss>{N})"),
-    ),
-    # Lightning-AI/litgpt pretrain.py
-    Family(
-        "litgpt",
-        "loss train:",
-        re.compile(
-            rf"\biter (?P<micro_step>\d+)\s*\|?\s*step:? (?P<step>\d+)\s*[|:]\s*loss train: (?P<train_loss>{N})"
-            rf"(?:,\s*val: (?:n/a|(?P<val_loss>{N})))?"
-        ),
     ),
     # AI-Hypercomputer/maxtext metric_logger.py
     Family(

@@ -38,21 +38,23 @@ def read(source: Source) -> Table:
 
 def read_run(paths: Sequence[Path], run: str) -> Table:
     """Read the event files of one run in the order given; later ones resume earlier ones."""
-    points = Points()
+    points, twins = Points(), Points()
     torn: list[str] = []
     remarks: list[Remark] = []
     for path in paths:
-        _read_file(Source(path), points, torn, remarks)
+        _read_file(Source(path), points, twins, torn, remarks)
     if not len(points):
         names = ", ".join(path.name for path in paths[:3])
         raise FileError(f"{names} holds no scalar (only graphs, texts or images): there is no loss to read in it.")
     frame, empty = points.frame()
-    _untwin(frame, empty)
+    samples = _consumed(frame, twins) if len(twins) and "consumed samples" not in frame else None
+    if samples is not None:
+        frame["consumed samples"] = samples
     return Table(frame, empty, np.arange(1, len(frame) + 1), tuple(torn), run, tuple(remarks))
 
 
-def _read_file(source: Source, points: Points, torn: list[str], remarks: list[Remark]) -> None:
-    """Add a file's scalars to ``points``."""
+def _read_file(source: Source, points: Points, twins: Points, torn: list[str], remarks: list[Remark]) -> None:
+    """Add a file's scalars to ``points``, those that Megatron logs again against the samples to ``twins``."""
     with source.stream() as stream:
         records = TFRecords(stream, source.size)
         broken = 0
@@ -63,7 +65,7 @@ def _read_file(source: Source, points: Points, torn: list[str], remarks: list[Re
                 broken += 1
                 continue
             for tag, value in values:
-                points.add(tag, step, value)
+                (twins if tag.endswith(TWIN) else points).add(tag, step, value)
     broken += records.damaged
     if records.torn:
         torn.append(f"The last record of {source.name} was cut off: left out. A live run writes it again.")
@@ -125,36 +127,18 @@ def _tensor(data: bytes) -> float | None:
     return float(values[0]) if len(values) == 1 else None
 
 
-def _untwin(frame: pd.DataFrame, empty: dict[str, np.ndarray]) -> None:
-    """Turn Megatron's twins into a column ``consumed samples`` and drop the rows that only they fill."""
-    twins = [name for name in frame.columns if str(name).endswith(TWIN)]
-    if not twins:
-        return
-    others = [name for name in frame.columns if name not in twins and name != "step"]
-    samples = None
-    for twin in twins:
-        partner = str(twin).removesuffix(TWIN)
+def _consumed(frame: pd.DataFrame, twins: Points) -> np.ndarray | None:
+    """The samples consumed at every row, from a curve that was logged against both; None if there is none."""
+    tag = np.array(twins.tag)
+    step, value = np.array(twins.step, np.float64), np.array(twins.value)
+    for name, number in twins.tags.items():
+        partner = name.removesuffix(TWIN)
         if partner not in frame:
             continue
-        at = np.flatnonzero(~empty.get(str(twin), np.zeros(len(frame), bool)))
-        of = np.flatnonzero(~empty.get(partner, np.zeros(len(frame), bool)))
-        if len(at) == len(of) and np.array_equal(
-            frame[twin].to_numpy()[at], frame[partner].to_numpy()[of], equal_nan=True
-        ):
+        curve = frame[partner].to_numpy()
+        rows, mine = np.flatnonzero(np.isfinite(curve)), np.flatnonzero((tag == number) & np.isfinite(value))
+        if np.array_equal(curve[rows], value[mine]):
             samples = np.full(len(frame), np.nan)
-            samples[of] = frame["step"].to_numpy()[at]
-            break
-    if not others:
-        return
-    keep = np.zeros(len(frame), bool)
-    for name in others:
-        keep |= ~empty.get(str(name), np.zeros(len(frame), bool))
-    frame.drop(columns=twins, inplace=True)
-    for twin in twins:
-        empty.pop(str(twin), None)
-    frame.drop(index=np.flatnonzero(~keep).tolist(), inplace=True)
-    frame.reset_index(drop=True, inplace=True)
-    for name in list(empty):
-        empty[name] = empty[name][keep]
-    if samples is not None and "consumed samples" not in frame:
-        frame["consumed samples"] = samples[keep]
+            samples[rows] = step[mine]
+            return samples
+    return None
