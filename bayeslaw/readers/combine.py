@@ -71,7 +71,7 @@ def complete(table: Table, mapping: dict[str, str]) -> Table:
     if len(source) < 2 or not wanted:
         return table
     frame = table.frame
-    step, loss = _numbers(frame, source["step"]), _numbers(frame, source["loss"])
+    step, loss = numbers(frame, source["step"]), numbers(frame, source["loss"])
     if step is None or loss is None or not np.isnan(loss).any():
         return table
     has_loss = ~np.isnan(loss)
@@ -81,7 +81,7 @@ def complete(table: Table, mapping: dict[str, str]) -> Table:
     block = np.cumsum(change)
     filled, empty = {}, dict(table.empty)
     for name in wanted:
-        values = _numbers(frame, name)
+        values = numbers(frame, name)
         if values is None:
             continue
         there = ~np.isnan(values)
@@ -97,8 +97,11 @@ def complete(table: Table, mapping: dict[str, str]) -> Table:
     return replace(table, frame=frame.assign(**filled), empty=empty) if filled else table
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray | None:
+def numbers(frame: pd.DataFrame, name: object) -> np.ndarray | None:
+    """A column of real numbers as float64, None if it holds anything else."""
     cells = column(frame, name)
     if not pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_bool_dtype(cells.dtype):
+        return None
+    if pd.api.types.is_complex_dtype(cells.dtype):
         return None
     return cells.to_numpy(np.float64, na_value=np.nan)

@@ -12,6 +12,7 @@ import pandas as pd
 from bayeslaw.data.table import Remark, Table
 from bayeslaw.errors import FileError
 from bayeslaw.readers import delimited
+from bayeslaw.readers.combine import numbers
 from bayeslaw.readers.names import is_known
 from bayeslaw.readers.source import Source
 
@@ -78,7 +79,8 @@ def _long(table: Table, source: Source) -> Table:
         run, _, metric = name.rpartition(SEPARATOR)
         bare = _BOUND.sub("", metric)
         if bare != metric:
-            if f"{run}{SEPARATOR}{bare}" in frame and not _equal(frame[f"{run}{SEPARATOR}{bare}"], frame[name]):
+            partner = f"{run}{SEPARATOR}{bare}"
+            if partner in frame and not _equal(frame, partner, name):
                 binned.add(run)
             continue
         of_run.setdefault(run, {})[metric] = name
@@ -127,8 +129,9 @@ def _long(table: Table, source: Source) -> Table:
     )
 
 
-def _equal(a: pd.Series, b: pd.Series) -> bool:
-    return bool(np.array_equal(pd.to_numeric(a, errors="coerce"), pd.to_numeric(b, errors="coerce"), equal_nan=True))
+def _equal(frame: pd.DataFrame, a: str, b: str) -> bool:
+    one, other = numbers(frame, a), numbers(frame, b)
+    return one is None or other is None or bool(np.array_equal(one, other, equal_nan=True))
 
 
 def _blank(table: Table, name: str) -> np.ndarray:

@@ -42,6 +42,8 @@ def read(source: Source) -> Table:
         for number, lines, last in blocks(stream):
             rows, message = _rows(lines, number, last and records.count + len(records.rows) > 0, source.name)
             records.extend(rows)
+            if slim:
+                records.flush()
             if message:
                 torn.append(message)
     notes = []

@@ -43,9 +43,10 @@ def read(source: Source) -> Table:
             if {"run_name", "step", "metrics"} <= columns:
                 return _trackio(database, source, columns)
     except (sqlite3.Error, OverflowError, UnicodeError) as error:
+        reason = " ".join(str(error).split())[:120]
         raise FileError(
-            f"{source.name} is a damaged SQLite database ({error}). Copy it again while nothing writes to it, together "
-            f"with its -wal file if there is one."
+            f"{source.name} is a damaged SQLite database ({reason}). Copy it again while nothing writes to it, "
+            f"together with its -wal file if there is one."
         ) from None
     raise FileError(f"{source.name} is an SQLite database, but neither MLflow's nor Trackio's: it has no such metrics.")
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayeslaw.data.table import Remark, Table, column
 from bayeslaw.errors import DataError
+from bayeslaw.readers.combine import numbers
 from bayeslaw.readers.names import AUXILIARY, BATCH
 
 #: W&B's ``history()`` gives 500 rows unless told otherwise, TensorBoard's own pages and downloads 1,000
@@ -52,7 +53,7 @@ def _ramp(table: Table, mapping: Mapping[str, str], batch_tokens: object) -> lis
     for name in table.frame.columns:
         if not BATCH.search(str(name)) or name in mapping.values():
             continue
-        values = _floats(table.frame, name)
+        values = numbers(table.frame, name)
         if values is None:
             continue
         for run, rows in _runs(table, mapping):
@@ -76,7 +77,7 @@ def _sampled(table: Table, mapping: Mapping[str, str]) -> list[Remark]:
     """Runs with exactly as many rows as a dashboard samples, at steps that are not evenly spaced."""
     if "step" not in mapping or "loss" not in mapping:
         return []
-    step, loss = _floats(table.frame, mapping["step"]), _floats(table.frame, mapping["loss"])
+    step, loss = numbers(table.frame, mapping["step"]), numbers(table.frame, mapping["loss"])
     if step is None or loss is None:
         return []
     remarks = []
@@ -100,10 +101,3 @@ def _runs(table: Table, mapping: Mapping[str, str]) -> list[tuple[str | None, np
     order = order[codes[order] >= 0]
     cuts = np.searchsorted(codes[order], np.arange(len(names) + 1))
     return [(str(names[i]), order[cuts[i] : cuts[i + 1]]) for i in range(len(names))]
-
-
-def _floats(frame: pd.DataFrame, name: object) -> np.ndarray | None:
-    cells = column(frame, name)
-    if not pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_complex_dtype(cells.dtype):
-        return None
-    return cells.to_numpy(np.float64, na_value=np.nan)
