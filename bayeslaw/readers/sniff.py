@@ -11,7 +11,6 @@ from bayeslaw.readers.source import Source
 SUFFIXES = {
     ".csv": "delimited",
     ".tsv": "delimited",
-    ".txt": "delimited",
     ".log": "stdout",
     ".out": "stdout",
     ".err": "stdout",
@@ -54,6 +53,6 @@ def format_of(source: Source) -> str:
         return "stdout" if start == b"[" and stdout.looks_like(head) else "jsonlines"
     if exports.looks_like(head):
         return "exports"
-    if named in ("stdout", "jsonlines"):
+    if named is not None:
         return named
     return "stdout" if stdout.looks_like(head) else "delimited"

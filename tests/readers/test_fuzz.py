@@ -80,8 +80,8 @@ BASES = {
 TOKENS = [
     b"\x00", b"\xff", b"\x80", b"\xff" * 9, b"\x7f\xff\xff\xff", b"\n", b"\r", b'"', b"'", b",", b"|", b"{", b"[",
     b"[" * 3000, b'{"a":' * 1200, b"NaN", b"-Infinity", b"1e999", b"9" * 400, b"-1", b"0", b"null", b"true",
-    b"\xef\xbb\xbf", b"\x1f\x8b", b"PAR1", b":W&B", b"SQLite format 3\x00", b"step", b"loss", b"run", b" - ", b"\xc3\x28",
-    b" " * 500, b"1" * 5000, b"\x1b[31m",
+    b"\xef\xbb\xbf", b"\x1f\x8b", b"PAR1", b":W&B", b"SQLite format 3\x00", b"step", b"loss", b"run", b" - ",
+    b"\xc3\x28", b" " * 500, b"1" * 5000, b"\x1b[31m",
 ]  # fmt: skip
 EDIT = st.tuples(
     st.sampled_from(["flip", "insert", "delete", "replace", "repeat", "cut"]),
