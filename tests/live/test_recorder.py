@@ -119,7 +119,7 @@ def test_a_call_costs_less_than_a_thousandth_of_a_short_step(tmp_path):
 
 
 def test_a_program_that_ends_without_closing_loses_nothing(tmp_path):
-    code = "from bayeslaw.live import Recorder\nr = Recorder('x.jsonl')\nfor s in range(1, 1001): r(step=s, loss=4 - s / 1e4)"
+    code = "from bayeslaw.live import Recorder\nr = Recorder('x.jsonl')\nfor s in range(1, 1001): r(step=s, loss=1 / s)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert len(load(tmp_path / "x.jsonl")) == 1000
 
