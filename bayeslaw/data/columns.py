@@ -35,7 +35,7 @@ GATE = re.compile(r"gate_\d+")
 TEXT = ("run", "group", "data_order")
 
 ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
-    "run": (("run_name", "W&B"), ("run_id", "W&B"), ("run name", "W&B"), ("experiment", "MLflow")),
+    "run": (("run_name", "W&B, Trackio"), ("run name", "W&B"), ("experiment", "MLflow")),
     "group": (("corpus", "tables"), ("family", "tables")),
     "step": (
         ("train/global_step", "HF Trainer through W&B"),
@@ -130,6 +130,7 @@ EVAL_LOSS: tuple[tuple[str, str], ...] = (
 #: taken only when nothing better is there: every W&B table has ``_step``, which counts calls of ``log``, and
 #: Composer's total loss holds auxiliary losses too
 LAST_RESORT: dict[str, tuple[tuple[str, str], ...]] = {
+    "run": (("run_id", "W&B, Trackio"),),
     "step": (("_step", "W&B"),),
     "loss": (("loss/train/total", "Composer, LLM Foundry"), ("lm loss validation", "Megatron")),
     "lr": (

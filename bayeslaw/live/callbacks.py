@@ -74,7 +74,11 @@ def lightning_callback(path: str | os.PathLike[str], **settings: Any) -> Any:
         def __init__(self) -> None:
             self.recorder = Recorder(path, **{"enabled": True, **settings})
             self._losses: list[Any] = []
-            self._step = -1
+            self._step = 0
+
+        @harmless
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            self._step = trainer.global_step  # of a resumed run, where it resumes
 
         @harmless
         def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:

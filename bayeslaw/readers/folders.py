@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from bayeslaw.data.table import Table
 from bayeslaw.errors import FileError
-from bayeslaw.readers import mlflow, sniff, tensorboard, trainer_state, wandb
+from bayeslaw.readers import delimited, mlflow, sniff, sqlite, tensorboard, trainer_state, wandb
 from bayeslaw.readers.combine import combine, unique_names
 from bayeslaw.readers.source import Source
 
 #: folders below the given one that are looked through, and how deep
 MOST, DEPTH = 20_000, 6
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_VERSION = re.compile(r"version_\d+")
 
 
 def read(path: Path, wanted: frozenset[str] = frozenset()) -> Table:
-    """Read a folder that W&B, MLflow, TensorBoard or transformers' Trainer wrote.
+    """Read a folder that transformers' Trainer, W&B, MLflow, TensorBoard or Lightning's CSV logger wrote.
+
+    Where it holds logs of several kinds, which are mostly the same runs logged twice, the first kind in that order is
+    read, and a note names the others.
 
     Raises FileError for any other folder.
     """
+    found: dict[str, Callable[[], Table]] = {}
     state = _trainer_state(path)
     if state is not None:
-        return replace(trainer_state.read(Source(state, wanted)), run=path.resolve().name)
+        found["trainer_state.json"] = lambda: replace(
+            trainer_state.read(Source(state, wanted)), run=path.resolve().name
+        )
     logs: list[Path] = []
-    events: dict[Path, list[Path]] = {}
     stores: list[Path] = []
+    events: dict[Path, list[Path]] = {}
+    tables: list[Path] = []
     for folder, files in _walk(path):
         if mlflow.is_run(folder):
             stores.append(folder)
@@ -37,18 +46,29 @@ def read(path: Path, wanted: frozenset[str] = frozenset()) -> Table:
                 logs.append(folder / name)
             elif ".tfevents." in name:
                 events.setdefault(folder, []).append(folder / name)
+            elif name == "metrics.csv" and _VERSION.fullmatch(folder.resolve().name):
+                tables.append(folder / name)
     if logs:
-        return _wandb(logs)
+        found["W&B"] = lambda: _wandb(logs)
     if stores:
-        return mlflow.read_runs(sorted(stores))
+        found["MLflow"] = lambda: mlflow.read_runs(sorted(stores))
+    if (path / "mlflow.db").is_file():
+        found["MLflow's database"] = lambda: sqlite.read(Source(path / "mlflow.db", wanted))
     if events:
-        return _tensorboard(path, events)
-    database = path / "mlflow.db"
-    if database.is_file():
-        from bayeslaw.readers import sqlite
-
-        return sqlite.read(Source(database, wanted))
-    raise FileError(_unknown(path))
+        found["TensorBoard"] = lambda: _tensorboard(path, events)
+    if tables:
+        found["Lightning"] = lambda: _lightning(path, sorted(tables))
+    if not found:
+        raise FileError(_unknown(path))
+    (kind, read_it), *others = found.items()
+    table = read_it()
+    if others:
+        idle = " and ".join(name for name, _ in others)
+        note = (
+            f"{path} holds logs of {kind}, which were read, and of {idle}, which were not: give their folder or file."
+        )
+        table = replace(table, notes=(*table.notes, note))
+    return table
 
 
 def _walk(path: Path) -> list[tuple[Path, list[str]]]:
@@ -113,6 +133,15 @@ def _tensorboard(path: Path, events: dict[Path, list[Path]]) -> Table:
     return combine(tables)
 
 
+def _lightning(path: Path, files: list[Path]) -> Table:
+    """One run per ``version_N``, called by its path below the given folder."""
+    tables = []
+    for file in files:
+        name = file.parent.relative_to(path).as_posix()
+        tables.append(replace(delimited.read(Source(file)), run=path.resolve().name if name == "." else name))
+    return combine(tables)
+
+
 def _started(path: Path) -> tuple[float, str]:
     """When an event file was begun, which its name says: ``events.out.tfevents.<seconds>.<host>...``."""
     found = re.search(r"\.tfevents\.(\d+)", path.name)
@@ -123,6 +152,6 @@ def _unknown(path: Path) -> str:
     files = sorted(p.name for p in path.iterdir() if any(s.lower() in sniff.SUFFIXES for s in p.suffixes))
     hint = f": {', '.join(files[:5])}" if files else ", but it holds no such file"
     return (
-        f"{path} is a folder. Give a file in it, or a list of files ({sniff.KNOWN}){hint}. Folders are read that W&B "
-        f"(offline), MLflow, TensorBoard or transformers' Trainer wrote."
+        f"{path} is a folder. Give a file in it, or a list of files ({sniff.KNOWN}){hint}. Folders are read that "
+        f"transformers' Trainer, W&B (offline), MLflow, TensorBoard or Lightning's CSV logger wrote."
     )

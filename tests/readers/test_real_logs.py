@@ -150,6 +150,31 @@ def test_two_wandb_runs_and_a_resume(logs, tmp_path):
     assert kinds(runs)["rewind"] == 79
 
 
+def test_a_folder_with_logs_of_several_kinds_says_which_it_read(logs):
+    runs = load(logs)
+    assert runs.names == ("small-run",)
+    (note,) = [n for n in runs.notes if "which were not" in n]
+    assert "logs of W&B, which were read, and of MLflow and TensorBoard and Lightning" in note
+
+
+def test_a_folder_of_lightnings_versions(logs, tmp_path):
+    from shutil import copytree
+
+    copytree(logs / "lightning" / "version_0", tmp_path / "version_0")
+    assert load(tmp_path).names == ("version_0",)
+    copytree(logs / "lightning" / "version_0", tmp_path / "version_1")
+    assert load(tmp_path).names == ("version_0", "version_1")
+
+
+def test_trackios_parquet_has_names_and_ids(tmp_path):
+    """The columns that trackio's export_to_parquet writes."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"id": [1, 2], "run_id": "f00", "timestamp": "2024-01-01T00:00:00+00:00", "run_name": "a"})
+    frame.assign(step=[1, 2], loss=[4.0, 3.0], log_id="x").to_parquet(tmp_path / "project.parquet")
+    assert load(tmp_path / "project.parquet").names == ("a",)
+
+
 CHECKS = {
     "tensorboard": (("torch", "tensorboard", "tensorboardX"), check_tensorboard, "."),
     "wandb": (("wandb",), check_wandb, "."),
