@@ -61,8 +61,10 @@ def load(
 
     Parameters
     ----------
-    path : CSV, TSV, JSON lines, HF ``trainer_state.json`` or Parquet, each also gzipped; or a list of files. Files of
-        a list are read in the order given: where two hold the same run, the later one is its resume.
+    path : CSV, TSV, JSON lines or Parquet, each also gzipped; what W&B (offline files and exports), TensorBoard,
+        MLflow, Trackio, Lightning and transformers' Trainer write; the printed logs of Megatron, torchtitan, nanoGPT
+        and their kin. Or a folder of runs that one of those wrote, or a list of all these. Those of a list are read
+        in the order given: where two hold the same run, the later one is its resume.
     columns : bayeslaw's column → the file's, ``{"loss": "train/loss"}``. The trainers' own names are known without.
     run : the run's name, for a file without a run column. Without it the file's name is taken.
     group, n_params : one value for all rows: ``group="c4"``, ``n_params="70B"``.
@@ -77,7 +79,7 @@ def load(
     Raises
     ------
     FileError
-        A file is missing, a folder, truncated, or in no format that bayeslaw reads.
+        A file is missing, truncated, or in no format that bayeslaw reads; a folder that no known logger wrote.
     DataError
         The table breaks the contract; the message names run, column and row.
     """
@@ -105,10 +107,13 @@ def load(
 
 def _read(path: Path, columns: Mapping[str, str] | None) -> Table:
     wanted = frozenset(str(name) for name in (columns or {}).values())
-    if path.is_dir():
-        return folders.read(path, wanted)
-    source = Source(path, wanted)
-    return READERS[format_of(source)](source)
+    try:
+        if path.is_dir():
+            return folders.read(path, wanted)
+        source = Source(path, wanted)
+        return READERS[format_of(source)](source)
+    except OSError as error:  # a folder that may not be entered, a file that was removed meanwhile
+        raise FileError(f"Cannot read {error.filename or path}: {error.strerror or error}.") from None
 
 
 def _examined(table: Table, columns: Mapping[str, str] | None, batch_tokens: object) -> Table:

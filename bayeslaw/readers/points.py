@@ -67,8 +67,10 @@ class Points:
         steps[row] = step
         data: dict[str, np.ndarray] = {"step": steps}
         empty = {}
+        by_tag = np.argsort(tag, kind="stable")
+        cuts = np.searchsorted(tag[by_tag], np.arange(len(self.tags) + 1))
         for name, number in self.tags.items():
-            mine = tag == number
+            mine = by_tag[cuts[number] : cuts[number + 1]]
             column, there = np.full(rows, np.nan), np.zeros(rows, bool)
             column[row[mine]] = value[mine]  # of several, numpy keeps the last
             there[row[mine]] = True

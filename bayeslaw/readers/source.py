@@ -52,8 +52,26 @@ class Source:
 
     @cached_property
     def size(self) -> int:
-        """Bytes on disk (of a gzipped file: before decompression)."""
-        return self.path.stat().st_size
+        """Bytes, decompressed; of a gzipped file, what its last four bytes say of them."""
+        if self._piped is not None:
+            return len(self._piped)
+        size = self.path.stat().st_size
+        if size > 18:
+            with self.path.open("rb") as file:
+                if file.read(2) == GZIP:
+                    file.seek(-4, io.SEEK_END)
+                    return max(size, int.from_bytes(file.read(4), "little"))
+        return size
+
+    @cached_property
+    def _piped(self) -> bytes | None:
+        """All that came through a pipe, as in ``<(zcat x.csv)``, which can be read only once; None for a file."""
+        if not self.path.exists() or self.path.is_file() or self.path.is_dir():
+            return None
+        if not self.path.is_fifo():
+            raise FileError(f"{self.path} is a device, not a file. Save what it gives to a file first.")
+        data = self.path.read_bytes()
+        return gzip.decompress(data) if data[:2] == GZIP else data
 
     def data(self) -> bytes:
         """All bytes, decompressed."""
@@ -64,6 +82,9 @@ class Source:
     def stream(self) -> Iterator[BinaryIO]:
         """A buffered stream of the bytes; its errors become FileError."""
         try:
+            if self._piped is not None:
+                yield io.BytesIO(self._piped)
+                return
             with self.path.open("rb", buffering=1 << 20) as file:
                 start = file.read(2)
                 file.seek(0)

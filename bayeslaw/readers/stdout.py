@@ -38,7 +38,7 @@ def read(source: Source) -> Table:
     family: Family | None = None
     seen: dict[str, int] = {}
     with source.stream() as stream:
-        for number, line, begun, found in _rows(_lines(stream)):
+        for number, line, begun, found in _rows(_lines(iter(lambda: stream.readline(1 << 20), b""))):
             if begun is not None:
                 if row is not None:
                     _finish(row, records, where)
@@ -63,16 +63,20 @@ def read(source: Source) -> Table:
     return records.table(row=np.array(where, np.int64), notes=notes)
 
 
-def _lines(source: Iterable[bytes]) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, without colours; progress bars overwrite themselves with carriage returns."""
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, without colours. Progress bars overwrite themselves: each writing is a line of its own.
+
+    ``chunks`` are single lines, or the beginning of a file.
+    """
     number = 0
-    for chunk in source:
-        for raw in chunk.split(b"\n") if len(chunk) > LONGEST or b"\n" in chunk[:-1] else (chunk,):
+    for chunk in chunks:
+        for line in chunk.removesuffix(b"\n").split(b"\n"):
             number += 1
-            text = raw[:LONGEST].decode("utf-8", "replace").rstrip()
-            if "\x1b" in text:
-                text = _COLOUR.sub("", text)
-            yield number, _BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
+            for raw in line.split(b"\r"):
+                text = raw[:LONGEST].decode("utf-8", "replace").rstrip()
+                if "\x1b" in text:
+                    text = _COLOUR.sub("", text)
+                yield number, _BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
 
 
 def _matches(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Family, re.Match[str]]]:

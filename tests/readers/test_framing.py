@@ -106,6 +106,12 @@ def test_an_event_file_without_scalars(events):
         load(events(framed(field(1, 1, struct.pack("<d", 1.0)) + field(3, 2, b"brain.Event:2"))))
 
 
+def test_an_empty_event_file_beside_others(events):
+    path = events(b"".join(RECORDS))
+    (path.parent / "events.out.tfevents.2.host").write_bytes(b"")
+    assert len(load(path.parent)) == 20
+
+
 def test_a_length_that_lies_is_not_believed(events):
     lie = struct.pack("<Q", 1 << 60)
     header = lie + struct.pack("<I", tfrecord.masked_crc(lie))

@@ -201,6 +201,20 @@ def test_files_that_cannot_be_read(df, tmp_path):
         load([])
 
 
+def test_pipes_and_devices(df, tmp_path):
+    import os
+    import threading
+
+    data = write(df, tmp_path / "x.csv.gz").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    thread = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+    thread.start()
+    assert load(tmp_path / "pipe").names == ("a",)
+    thread.join()
+    with pytest.raises(FileError, match="is a device, not a file"):
+        load("/dev/zero")
+
+
 def test_a_header_alone_is_an_error_with_the_columns(tmp_path):
     (tmp_path / "x.csv").write_text("step,loss\n")
     with pytest.raises(DataError, match=r"x.csv has no rows: only the columns 'step', 'loss'"):

@@ -175,8 +175,11 @@ def test_a_restarted_job_appends(log):
 def test_progress_bars_long_lines_and_bytes_that_are_no_text(log, tmp_path):
     path = tmp_path / "job.out"
     body = b"\xff\xfe junk\n" + b"x" * 200_000 + b"\niter 1: loss 9.5, time\r\niter 2: loss 9.0, time\r\n"
-    path.write_bytes(b"a\rb\r 50%|#####     |\n" + body)
-    assert rows(load(path), "step", "loss") == [[1, 9.5], [2, 9.0]]
+    bar = b"\r".join(b"%d%%|#####     | 1.2it/s" % i for i in range(1000))
+    path.write_bytes(bar + b"\riter 0: loss 9.75, time\r" + bar + b"\n" + body)
+    runs = load(path)
+    assert rows(runs, "step", "loss") == [[0, 9.75], [1, 9.5], [2, 9.0]]
+    assert runs.frame["row"].tolist() == [1, 4, 5]
 
 
 def test_a_log_of_nobody_we_know(log):
