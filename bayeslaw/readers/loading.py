@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ from bayeslaw.readers.combine import complete, join_empty
 from bayeslaw.readers.sniff import format_of
 from bayeslaw.readers.source import Source
 from bayeslaw.readers.traps import examine
+
+_WANDB_ID = re.compile(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(\w+)|run-(\w+)\.wandb)$")
 
 #: format, as ``sniff.format_of`` names it → its reader
 READERS: dict[str, Callable[[Source], Table]] = {
@@ -84,11 +87,12 @@ def load(
         The table breaks the contract; the message names run, column and row.
     """
     paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
+    paths = [p if p.name and p.name != ".." else p.resolve() for p in paths]  # "." has no name to call a run by
     if not paths:
         raise FileError("The list of files is empty. Give at least one.")
     tables = [_read(p, columns) for p in paths]
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more files"
-    stems = [table.run or stem for table, stem in zip(tables, _stems(paths), strict=True)]
+    stems = _run_names(paths, tables)
     table = tables[0] if len(tables) == 1 else _join(tables, stems, columns, run)
     table = _examined(table, columns, batch_tokens)
     return Runs.from_table(
@@ -123,6 +127,28 @@ def _examined(table: Table, columns: Mapping[str, str] | None, batch_tokens: obj
     found = match(list(table.frame.columns), columns, need_loss=False).mapping
     table = complete(table, found)
     return replace(table, remarks=(*table.remarks, *examine(table, found, batch_tokens)))
+
+
+def _run_names(paths: list[Path], tables: list[Table]) -> list[str]:
+    """What each file's run is called: as the file itself says, else as the file is called.
+
+    Runs that only happen to have one name (two folders ``output``) keep apart; parts of one run stay together.
+    """
+    stems, parts = _stems(paths), [_part_of(path) for path in paths]
+    names = []
+    for stem, part, table in zip(stems, parts, tables, strict=True):
+        others = {p for p, t in zip(parts, tables, strict=True) if t.run == table.run}
+        shared = table.run is not None and len(others) > 1
+        names.append(f"{table.run} ({stems[parts.index(part)]})" if shared else table.run or stem)
+    return names
+
+
+def _part_of(path: Path) -> str:
+    """What tells parts of one run from other runs: W&B's run id, the folder of event files, else the path itself."""
+    found = _WANDB_ID.search(path.name)
+    if found:
+        return f"W&B run {found[1] or found[2]}"
+    return str(path.resolve().parent if ".tfevents." in path.name else path.resolve())
 
 
 def _stems(paths: list[Path]) -> list[str]:

@@ -150,6 +150,29 @@ def test_two_wandb_runs_and_a_resume(logs, tmp_path):
     assert kinds(runs)["rewind"] == 79
 
 
+def test_a_list_joins_parts_of_a_run_and_keeps_namesakes_apart(logs, tmp_path):
+    from shutil import copytree
+
+    (log,) = (logs / "wandb").rglob("*.wandb")
+    for folder in ("offline-run-20240102_000000-abc12345", "offline-run-20240103_000000-zzz"):
+        copytree(log.parent, tmp_path / folder)
+    other = tmp_path / "offline-run-20240103_000000-zzz" / log.name
+    other = other.rename(other.with_name("run-zzz.wandb"))
+    assert load([log, tmp_path / "offline-run-20240102_000000-abc12345" / log.name]).names == ("small-run",)
+    assert load([log.parent, tmp_path / "offline-run-20240102_000000-abc12345"]).names == ("small-run",)
+    assert load([log, other]).names == ("small-run (run-abc12345)", "small-run (run-zzz)")
+    for name in ("a", "b"):
+        copytree(logs / "tensorboard" / "other", tmp_path / name / "logs")
+    assert load([tmp_path / "a" / "logs", tmp_path / "b" / "logs"]).names == ("logs (a/logs)", "logs (b/logs)")
+    assert load([next((tmp_path / n / "logs").iterdir()) for n in ("a", "b")]).names[0].startswith("logs (a/logs/")
+
+
+def test_the_current_folder(logs, monkeypatch):
+    monkeypatch.chdir(logs / "tensorboard" / "resumed")
+    runs = load(".")
+    assert (runs.names, runs.source) == (("resumed",), "resumed")
+
+
 def test_a_folder_with_logs_of_several_kinds_says_which_it_read(logs):
     runs = load(logs)
     assert runs.names == ("small-run",)
