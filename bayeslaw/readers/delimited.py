@@ -28,7 +28,7 @@ def read(source: Source) -> Table:
         No text, or a line in the middle with another number of cells. Such a last line, without a line break, is a
         live file caught in mid-write: it is left out and reported.
     """
-    data, name = source.data(), source.name
+    data, name = source.data().rstrip(b"\x00"), source.name  # zeros: never written before a crash
     _check_text(data, name)
     header = re.split(rb"[\r\n]", data[: 1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"), maxsplit=1)[0]
     delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))

@@ -71,6 +71,7 @@ def blocks(stream: BinaryIO) -> Iterator[tuple[int, list[bytes], bool]]:
         rest = block[end + 1 :]
         yield number, lines, False
         number += len(lines)
+    rest = rest.rstrip(b"\x00")  # a block that was set aside but never written before a crash
     if rest.strip():
         yield number, [rest], True
 

@@ -38,6 +38,9 @@ def format_of(source: Source) -> str:
         return "sqlite"
     if tfrecord.looks_like(head):
         return "tensorboard"
+    head = head.rstrip(b"\x00")  # what a crash leaves of a block that was set aside but never written
+    if b"\x00" in head and stdout.looks_like(head):
+        return "stdout"
     if b"\x00" in head or head[:2] in (b"\x80\x04", b"\x80\x05", b"PK"):
         raise FileError(f"{path} is a binary file of a kind that bayeslaw does not read. It reads {KNOWN}.")
     suffixes = [s.lower() for s in path.suffixes]

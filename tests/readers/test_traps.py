@@ -162,6 +162,19 @@ def test_iso_time_stamps(tmp_path, jsonl):
         load(path, columns={"step": "timestamp"})
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", b"step,loss\n1,4.0\n2,3.5\n"),
+        ("x.jsonl", b'{"step":1,"loss":4.0}\n{"step":2,"loss":3.5}\n'),
+        ("x.log", b"iter 1: loss 4.0, time\niter 2: loss 3.5, time\n"),
+    ],
+)
+def test_zeros_that_a_crash_leaves_behind(name, text, tmp_path):
+    (tmp_path / name).write_bytes(text + bytes(5000))
+    assert load(tmp_path / name).curve("x")["loss"].tolist() == [4.0, 3.5]
+
+
 def test_numbers_that_no_float_holds(jsonl):
     path = jsonl([{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}])
     path.write_text(path.read_text().replace("3.0", "9" * 400))
