@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayeslaw import cards as cards
+    from bayeslaw import datasets as datasets
     from bayeslaw import errors as errors
     from bayeslaw import laws as laws
+    from bayeslaw import live as live
     from bayeslaw.cards import Card as Card
     from bayeslaw.cards import load_card as load_card
     from bayeslaw.data.bins import Bins as Bins
@@ -43,10 +45,12 @@ _HOME: dict[str, str | None] = {
     "LAWS": "bayeslaw.laws",
     "Runs": "bayeslaw.data.runs",
     "cards": None,
+    "datasets": None,
     "errors": None,
     "fit": "bayeslaw.fit",
     "forecast": "bayeslaw.forecast",
     "laws": None,
+    "live": None,
     "load": "bayeslaw.readers",
     "load_card": "bayeslaw.cards",
     "load_fit": "bayeslaw.storage",

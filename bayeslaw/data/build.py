@@ -13,7 +13,7 @@ from bayeslaw.data import units
 from bayeslaw.data.cells import as_numbers, check_range
 from bayeslaw.data.facts import facts_frame
 from bayeslaw.data.settle import check_identity, settle
-from bayeslaw.data.table import Table, column
+from bayeslaw.data.table import Remark, Table, column
 from bayeslaw.errors import DataError
 
 
@@ -36,7 +36,7 @@ def build(
         seen = f": only the columns {', '.join(repr(str(c)) for c in raw.columns)}" if raw.shape[1] else ""
         raise DataError(f"{source} has no rows{seen}. A table of runs has a header and one row per logged step.")
     found = names.match(list(raw.columns), columns, need_loss=need_loss)
-    notes = [*found.notes]
+    notes = [*table.notes, *found.notes]
     frame, empty = _canonical(table, found.mapping, constants, notes, default_run)
     where = _where(frame)
     _derive_tokens(frame, batch_tokens, notes, where)
@@ -48,6 +48,7 @@ def build(
     if batch_tokens is not None:
         facts += _derived(frame)
     facts += [(frame["run"].iloc[-1], "torn_line", len(raw) + 1, np.nan, 1, m) for m in table.torn]
+    facts += [_remark(frame, remark) for remark in table.remarks]
     before = frame.pop("kept").to_numpy() if "kept" in frame else True
     frame.insert(_position(frame), "kept", kept & before)
     if need_loss and not frame["kept"].to_numpy().any():
@@ -62,6 +63,13 @@ def build(
         "source": source,
         "notes": tuple(notes),
     }
+
+
+def _remark(frame: pd.DataFrame, remark: Remark) -> tuple:
+    at = min(remark.position, len(frame) - 1)
+    step = float(frame["step"].iat[at]) if "step" in frame else np.nan
+    run = frame["run"].iat[at] if remark.run is None else remark.run
+    return (run, remark.kind, int(frame["row"].iat[at]), step, remark.count, remark.message)
 
 
 def _position(frame: pd.DataFrame) -> int:

@@ -40,12 +40,17 @@ def as_numbers(column: pd.Series, name: str, source_name: str, where) -> tuple[n
             row = int(np.argmax(codes == i))
             hint = ' such as "70B" or 1e9' if name in _HUMAN else ""
             raise DataError(
-                f"{where(row)}: column {source_name!r} holds {text!r}, but {name} must be a number{hint}. "
+                f"{where(row)}: column {source_name!r} holds {_short(text)}, but {name} must be a number{hint}. "
                 f"Correct that cell, or leave it empty if it is unknown."
             )
         blank[i] = number == "blank"
         values[i] = np.nan if blank[i] else number
     return values[codes], blank[codes]
+
+
+def _short(cell: object) -> str:
+    text = repr(cell)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
 
 
 def _number(text: object, name: str):
@@ -55,7 +60,7 @@ def _number(text: object, name: str):
     if not isinstance(text, str):
         try:
             return float(text)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     stripped = text.strip()
     if stripped.lower() in _MISSING:

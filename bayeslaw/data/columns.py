@@ -35,7 +35,7 @@ GATE = re.compile(r"gate_\d+")
 TEXT = ("run", "group", "data_order")
 
 ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
-    "run": (("run_name", "W&B"), ("run_id", "W&B"), ("run name", "W&B"), ("experiment", "MLflow")),
+    "run": (("run_name", "W&B, Trackio"), ("run name", "W&B"), ("experiment", "MLflow")),
     "group": (("corpus", "tables"), ("family", "tables")),
     "step": (
         ("train/global_step", "HF Trainer through W&B"),
@@ -53,6 +53,7 @@ ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("throughput/total_tokens", "OLMo, Levanter"),
         ("throughput/total tokens", "OLMo-core"),
         ("consumed_tokens", "nanotron"),
+        ("consumed tokens", "Megatron-DeepSpeed"),
         ("time/token", "Composer, LLM Foundry"),
         ("tokens_seen", "tables"),
         ("train_tokens", "tables"),
@@ -74,6 +75,7 @@ ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
     "loss": (
         ("train/loss", "HF Trainer through W&B, Levanter"),
         ("train_loss", "nanoGPT, Lightning"),
+        ("train_loss_step", "Lightning"),
         ("loss_metrics/global_avg_loss", "torchtitan"),
         ("train/CrossEntropyLoss", "OLMo"),
         ("train/CE loss", "OLMo-core"),
@@ -81,7 +83,6 @@ ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("lm loss", "Megatron"),
         ("lm-loss", "Megatron"),
         ("metrics/train/LanguageCrossEntropy", "Composer, LLM Foundry"),
-        ("loss/train/total", "Composer, LLM Foundry"),
         ("learning/loss", "MaxText"),
         ("training_loss", "tables"),
         ("training loss", "tables"),
@@ -126,11 +127,19 @@ EVAL_LOSS: tuple[tuple[str, str], ...] = (
     ("test_loss", "tables"),
 )
 
-#: every W&B table has ``_step``, which counts calls of ``log``: taken only when nothing better is there
+#: taken only when nothing better is there: every W&B table has ``_step``, which counts calls of ``log``, and
+#: Composer's total loss holds auxiliary losses too
 LAST_RESORT: dict[str, tuple[tuple[str, str], ...]] = {
+    "run": (("run_id", "W&B, Trackio"),),
     "step": (("_step", "W&B"),),
-    "loss": (("lm loss validation", "Megatron"),),
-    "lr": (("lr-DecoupledAdamW/group0", "Composer"), ("lr-DecoupledLionW/group0", "Composer")),
+    "loss": (("loss/train/total", "Composer, LLM Foundry"), ("lm loss validation", "Megatron")),
+    "lr": (
+        ("lr-DecoupledAdamW/group0", "Composer"),
+        ("lr-DecoupledLionW/group0", "Composer"),
+        ("lr-AdamW", "Lightning's LearningRateMonitor"),
+        ("lr-AdamW/pg1", "Lightning's LearningRateMonitor"),
+        ("lr-Adam", "Lightning's LearningRateMonitor"),
+    ),
 }
 
 _OTHER_UNITS = (

@@ -22,6 +22,12 @@ KINDS: dict[str, str] = {
     "derived_tokens": "runs whose tokens are step * batch_tokens",
     "high_loss": "runs with a median loss above 15: nats per token?",
     "torn_line": "last lines cut off while being written, left out",
+    "damaged": "stretches of a file that fail their checksum, left out",
+    "window_mean": "losses that are rounded means over a logging window",
+    "hidden_nan": "rows whose finite loss may hide a NaN",
+    "downsampled": "runs that look sampled: spikes may be missing",
+    "auxiliary_loss": "auxiliary losses that the total may contain",
+    "batch_ramp": "runs whose batch size changes: tokens are not step * batch",
 }
 
 

@@ -12,19 +12,15 @@ import pyarrow.csv as pc
 
 from bayeslaw.data.table import Table
 from bayeslaw.errors import FileError
+from bayeslaw.readers.source import Source
 
 #: Arrow settles a column's type on its first block, so a block holds some 200,000 rows
 BLOCK = 1 << 24
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 
 
-def read(data: bytes, name: str) -> Table:
+def read(source: Source) -> Table:
     """Read delimited text.
-
-    Parameters
-    ----------
-    data : the file's bytes, decompressed.
-    name : the file, for messages.
 
     Raises
     ------
@@ -32,6 +28,7 @@ def read(data: bytes, name: str) -> Table:
         No text, or a line in the middle with another number of cells. Such a last line, without a line break, is a
         live file caught in mid-write: it is left out and reported.
     """
+    data, name = source.data().rstrip(b"\x00"), source.name  # zeros: never written before a crash
     _check_text(data, name)
     header = re.split(rb"[\r\n]", data[: 1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"), maxsplit=1)[0]
     delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,37 @@ from bayeslaw.data.columns import match
 from bayeslaw.data.runs import Runs
 from bayeslaw.data.table import Table
 from bayeslaw.errors import FileError
-from bayeslaw.readers import delimited, jsonlines, parquet
-from bayeslaw.readers.sniff import contents, format_of
+from bayeslaw.readers import (
+    delimited,
+    exports,
+    folders,
+    jsonlines,
+    parquet,
+    sqlite,
+    stdout,
+    tensorboard,
+    trainer_state,
+    wandb,
+)
+from bayeslaw.readers.combine import complete, join_empty
+from bayeslaw.readers.sniff import format_of
+from bayeslaw.readers.source import Source
+from bayeslaw.readers.traps import examine
 
-READERS = {"delimited": delimited.read, "jsonlines": jsonlines.read, "parquet": parquet.read}
+_WANDB_ID = re.compile(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(\w+)|run-(\w+)\.wandb)$")
+
+#: format, as ``sniff.format_of`` names it → its reader
+READERS: dict[str, Callable[[Source], Table]] = {
+    "delimited": delimited.read,
+    "exports": exports.read,
+    "jsonlines": jsonlines.read,
+    "parquet": parquet.read,
+    "sqlite": sqlite.read,
+    "stdout": stdout.read,
+    "tensorboard": tensorboard.read,
+    "trainer_state": trainer_state.read,
+    "wandb": wandb.read,
+}
 
 
 def load(
@@ -35,8 +64,10 @@ def load(
 
     Parameters
     ----------
-    path : CSV, TSV, JSON lines, HF ``trainer_state.json`` or Parquet, each also gzipped; or a list of files. Files of
-        a list are read in the order given: where two hold the same run, the later one is its resume.
+    path : CSV, TSV, JSON lines or Parquet, each also gzipped; what W&B (offline files and exports), TensorBoard,
+        MLflow, Trackio, Lightning and transformers' Trainer write; the printed logs of Megatron, torchtitan, nanoGPT
+        and their kin. Or a folder of runs that one of those wrote, or a list of all these. Those of a list are read
+        in the order given: where two hold the same run, the later one is its resume.
     columns : bayeslaw's column → the file's, ``{"loss": "train/loss"}``. The trainers' own names are known without.
     run : the run's name, for a file without a run column. Without it the file's name is taken.
     group, n_params : one value for all rows: ``group="c4"``, ``n_params="70B"``.
@@ -51,17 +82,19 @@ def load(
     Raises
     ------
     FileError
-        A file is missing, a folder, truncated, or in no format that bayeslaw reads.
+        A file is missing, truncated, or in no format that bayeslaw reads; a folder that no known logger wrote.
     DataError
         The table breaks the contract; the message names run, column and row.
     """
     paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
+    paths = [p if p.name and p.name != ".." else p.resolve() for p in paths]  # "." has no name to call a run by
     if not paths:
         raise FileError("The list of files is empty. Give at least one.")
-    tables = [_read(p) for p in paths]
+    tables = [_read(p, columns) for p in paths]
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more files"
-    stems = _stems(paths)
+    stems = _run_names(paths, tables)
     table = tables[0] if len(tables) == 1 else _join(tables, stems, columns, run)
+    table = _examined(table, columns, batch_tokens)
     return Runs.from_table(
         table,
         columns=columns,
@@ -76,9 +109,46 @@ def load(
     )
 
 
-def _read(path: Path) -> Table:
-    data = contents(path)
-    return READERS[format_of(data, path)](data, path.name)
+def _read(path: Path, columns: Mapping[str, str] | None) -> Table:
+    wanted = frozenset(str(name) for name in (columns or {}).values())
+    try:
+        if path.is_dir():
+            return folders.read(path, wanted)
+        source = Source(path, wanted)
+        return READERS[format_of(source)](source)
+    except OSError as error:  # a folder that may not be entered, a file that was removed meanwhile
+        raise FileError(f"Cannot read {error.filename or path}: {error.strerror or error}.") from None
+
+
+def _examined(table: Table, columns: Mapping[str, str] | None, batch_tokens: object) -> Table:
+    """The table with rows of one step completed by each other, and remarks on what it does not say outright."""
+    if table.frame.columns.has_duplicates or not len(table.frame):
+        return table  # refused, in words, by Runs.from_table
+    found = match(list(table.frame.columns), columns, need_loss=False).mapping
+    table = complete(table, found)
+    return replace(table, remarks=(*table.remarks, *examine(table, found, batch_tokens)))
+
+
+def _run_names(paths: list[Path], tables: list[Table]) -> list[str]:
+    """What each file's run is called: as the file itself says, else as the file is called.
+
+    Runs that only happen to have one name (two folders ``output``) keep apart; parts of one run stay together.
+    """
+    stems, parts = _stems(paths), [_part_of(path) for path in paths]
+    names = []
+    for stem, part, table in zip(stems, parts, tables, strict=True):
+        others = {p for p, t in zip(parts, tables, strict=True) if t.run == table.run}
+        shared = table.run is not None and len(others) > 1
+        names.append(f"{table.run} ({stems[parts.index(part)]})" if shared else table.run or stem)
+    return names
+
+
+def _part_of(path: Path) -> str:
+    """What tells parts of one run from other runs: W&B's run id, the folder of event files, else the path itself."""
+    found = _WANDB_ID.search(path.name)
+    if found:
+        return f"W&B run {found[1] or found[2]}"
+    return str(path.resolve().parent if ".tfevents." in path.name else path.resolve())
 
 
 def _stems(paths: list[Path]) -> list[str]:
@@ -106,14 +176,19 @@ def _join(tables: list[Table], stems: list[str], columns: Mapping[str, str] | No
         frames.append(frame.assign(file=stem) if "file" not in frame else frame)
         empties.append(table.empty)
     joined = pd.concat(frames, ignore_index=True)
-    empty = {}
-    for name in joined.columns:
-        parts = [
-            e.get(name, np.zeros(len(f), bool)) if name in f else np.ones(len(f), bool)
-            for f, e in zip(frames, empties, strict=True)
-        ]
-        mask = np.concatenate(parts)
-        if mask.any():
-            empty[name] = mask
     rows = np.concatenate([t.row if t.row is not None else np.arange(1, len(t.frame) + 1) for t in tables])
-    return Table(joined, empty, rows, tuple(line for t in tables for line in t.torn))
+    starts = np.cumsum([0, *(len(f) for f in frames)])
+    remarks = [
+        replace(r, position=int(start) + r.position)
+        for t, start in zip(tables, starts[:-1], strict=True)
+        for r in t.remarks
+    ]
+    return Table(
+        joined,
+        join_empty(joined, frames, empties),
+        rows,
+        tuple(line for t in tables for line in t.torn),
+        None,
+        tuple(remarks),
+        tuple(dict.fromkeys(note for t in tables for note in t.notes)),
+    )

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-import difflib
-import gzip
-import zlib
-from pathlib import Path
+import re
 
 from bayeslaw.errors import FileError
+from bayeslaw.readers import exports, stdout, tfrecord
+from bayeslaw.readers.source import Source
 
-GZIP = b"\x1f\x8b"
 SUFFIXES = {
     ".csv": "delimited",
     ".tsv": "delimited",
-    ".txt": "delimited",
+    ".log": "stdout",
+    ".out": "stdout",
+    ".err": "stdout",
     ".jsonl": "jsonlines",
     ".ndjson": "jsonlines",
     ".json": "jsonlines",
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-KNOWN = "CSV, TSV, JSON lines or Parquet, each also gzipped (.gz)"
+KNOWN = (
+    "CSV, TSV, JSON lines, Parquet (each also gzipped, .gz), trainer_state.json, W&B's .wandb, TensorBoard event "
+    "files, MLflow's and Trackio's databases, and the printed logs of Megatron, torchtitan, nanoGPT and their kin"
+)
+_LOG_HISTORY = re.compile(rb'"log_history"\s*:\s*\[')
 
 
-def contents(path: Path) -> bytes:
-    """The bytes of a file, decompressed if they are gzip.
-
-    Raises FileError for a missing file, a folder, an unreadable file, or a truncated archive.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(f"There is no file {path}. Check the path{_beside(path)}") from None
-    except IsADirectoryError:
-        raise FileError(_folder(path)) from None
-    except OSError as error:
-        raise FileError(f"Cannot read {path}: {error.strerror or error}.") from None
-    if data[:2] == GZIP:
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FileError(
-                f"{path} is a damaged or truncated gzip file ({error}). Copy or download it again."
-            ) from None
-    if not data.strip():
-        raise FileError(f"{path} is empty. A table of runs has a header and one row per logged step.")
-    return data
-
-
-def format_of(data: bytes, path: Path) -> str:
-    """The name of the reader: ``delimited``, ``jsonlines`` or ``parquet``. FileError for other binary files."""
-    if data[:4] == b"PAR1":
+def format_of(source: Source) -> str:
+    """The name of the reader, a key of ``loading.READERS``. FileError for binary files that none of them reads."""
+    head, path = source.head, source.path
+    if head[:4] == b"PAR1":
         return "parquet"
-    head = data[: 1 << 16]
+    if head[:4] == b":W&B":
+        return "wandb"
+    if head[:16] == b"SQLite format 3\x00":
+        return "sqlite"
+    if tfrecord.looks_like(head):
+        return "tensorboard"
+    head = head.rstrip(b"\x00")  # what a crash leaves of a block that was set aside but never written
+    if b"\x00" in head and stdout.looks_like(head):
+        return "stdout"
     if b"\x00" in head or head[:2] in (b"\x80\x04", b"\x80\x05", b"PK"):
         raise FileError(f"{path} is a binary file of a kind that bayeslaw does not read. It reads {KNOWN}.")
     suffixes = [s.lower() for s in path.suffixes]
@@ -62,25 +50,12 @@ def format_of(data: bytes, path: Path) -> str:
     if named == "parquet":
         raise FileError(f"{path} is called Parquet, but does not start like one. Copy or export it again.")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if start in (b"{", b"["):
-        return "jsonlines"
-    return named or "delimited"
-
-
-def _beside(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f": there is no folder {path.parent} either."
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()][:1000], n=1, cutoff=0.75)
-    return f"; did you mean {near[0]}?" if near else "."
-
-
-def _folder(path: Path) -> str:
-    files = sorted(p.name for p in path.iterdir() if _readable(p))
-    if not files:
-        return f"{path} is a folder, and no file in it looks like a log. Give a file: {KNOWN}."
-    more = f" and {len(files) - 5:,} more" if files[5:] else ""
-    return f"{path} is a folder. Give a file in it, or several: {', '.join(files[:5])}{more}."
-
-
-def _readable(path: Path) -> bool:
-    return any(s.lower() in SUFFIXES for s in path.suffixes)
+    if start == b"{" and _LOG_HISTORY.search(head):
+        return "trainer_state"
+    if named != "stdout" and start in (b"{", b"["):
+        return "stdout" if start == b"[" and stdout.looks_like(head) else "jsonlines"
+    if exports.looks_like(head):
+        return "exports"
+    if named is not None:
+        return named
+    return "stdout" if stdout.looks_like(head) else "delimited"

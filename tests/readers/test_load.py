@@ -143,7 +143,7 @@ def test_hf_trainer_state(tmp_path):
     path.write_text(json.dumps({"best_metric": None, "log_history": history}, indent=2))
     runs = load(path)
     assert runs.curve("trainer_state")["loss"].tolist() == [3.9, 3.8, 3.7]
-    assert runs.facts["kind"].tolist() == ["sparse_rows"]
+    assert runs.facts["kind"].tolist() == ["sparse_rows", "window_mean"]
 
 
 def test_nested_json_is_flattened(tmp_path):
@@ -199,6 +199,20 @@ def test_files_that_cannot_be_read(df, tmp_path):
             load(tmp_path / name)
     with pytest.raises(FileError, match="list of files is empty"):
         load([])
+
+
+def test_pipes_and_devices(df, tmp_path):
+    import os
+    import threading
+
+    data = write(df, tmp_path / "x.csv.gz").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    thread = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+    thread.start()
+    assert load(tmp_path / "pipe").names == ("a",)
+    thread.join()
+    with pytest.raises(FileError, match="is a device, not a file"):
+        load("/dev/zero")
 
 
 def test_a_header_alone_is_an_error_with_the_columns(tmp_path):

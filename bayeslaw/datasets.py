@@ -1,0 +1,137 @@
+"""Public loss curves by name: what there is, whose it is, under which licence, and ``load`` from a folder of yours.
+
+Nothing is downloaded here. Each set is a table ``<folder>/<name>/runs.csv`` in bayeslaw's columns, made from the
+published files that ``source`` names; the folder is that of the environment variable ``BAYESLAW_DATA``, else
+``~/.cache/bayeslaw/data``. Sets whose authors state no licence are not listed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayeslaw.errors import FileError
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A public data set.
+
+    ``runs`` and ``rows`` count what it holds; ``columns`` are those that its table needs; ``source`` is the
+    repository and commit whose files it was made from, ``licence`` that repository's; ``sha256`` is the checksum of
+    the table that bayeslaw's own figures were made with.
+    """
+
+    name: str
+    what: str
+    runs: int
+    rows: int
+    columns: str
+    source: str
+    licence: str
+    sha256: str
+    file: str = "runs.csv"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what} {self.runs:,} runs, {self.rows:,} rows. {self.licence}, from {self.source}."
+
+
+_ALL = (
+    DataSet(
+        "gadre-overtraining",
+        "Final losses of over-trained models on three corpora, 11M to 6.9B parameters (Gadre et al. 2024).",
+        104, 104, "run, group, n_params, tokens, lr, loss",
+        "https://github.com/mlfoundations/scaling at a003c49", "MIT",
+        "0f89ace29d41135539df075a4d05cc6ff96ee7f96f3a86d91c3069f4a27cb24a",
+    ),
+    DataSet(
+        "llm360-k2-65b",
+        "One 65B run with real loss spikes, and a second record of spiked branches (LLM360's public log).",
+        2, 10_420, "run, step, tokens, n_params, loss",
+        "https://github.com/IBM/ColPret at 16f23bb", "MIT",
+        "ab699511581c61f5ba2b1eab04481b6b50f374f46b8a5c2a52fa33cb5b82d3f8",
+    ),
+    DataSet(
+        "looped-iso-depth",
+        "Looped models with 1, 2, 4 and 8 recurrences at six budgets, read off a figure (arXiv 2604.21106).",
+        240, 240, "run, group, recurrence, n_params, n_params_once, n_params_recurrent, flops, tokens, loss",
+        "https://github.com/kschwethelm/looped-lm-scaling at ad7d8f3", "MIT",
+        "6a4a5ec5cf7fe25cb535f10a8739fec866904d5b58edfdadd093f4da9b050cef",
+    ),
+    DataSet(
+        "lr-schedules",
+        "Train curves under cosine and WSD schedules of several lengths, 60M to 166M, all in one data order.",
+        17, 3_288, "run, n_params, step, tokens, lr, loss",
+        "https://github.com/fabian-sp/lr-scheduling at 8ace3a3", "MIT",
+        "65bc90eed2d23ca521bcb89a2a4a80059998aea15fd77fe9c715584a5284af74",
+    ),
+    DataSet(
+        "modded-nanogpt",
+        "Per-step train losses of one micro-batch, runs of record attempts, most of them in one data order.",
+        21, 145_192, "run, group, step, loss",
+        "https://github.com/KellerJordan/modded-nanogpt at f411b3d", "MIT",
+        "7143349ed02368be1798e5a398499bef9078b24ecce87dd853fd9bd47f8438c6", "runs.csv.gz",
+    ),
+    DataSet(
+        "multipowerlaw",
+        "Validation curves under nine learning-rate schedules at 25M, 100M and 400M; split is the authors'.",
+        27, 6_265, "run, split, n_params, step, lr, loss",
+        "https://github.com/thu-yao-01-luo/MultiPowerLaw at 8da9f19", "MIT",
+        "ca82a425890d893fb60aa693643000eca46dd3eefe848c2925de194e82c6514f",
+    ),
+)  # fmt: skip
+
+#: name → what is known of the set
+DATASETS: dict[str, DataSet] = {entry.name: entry for entry in _ALL}
+
+
+def folder() -> Path:
+    """Where data sets are looked for: the environment variable ``BAYESLAW_DATA``, else ``~/.cache/bayeslaw/data``."""
+    chosen = os.environ.get("BAYESLAW_DATA")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "bayeslaw" / "data"
+
+
+def load(name: str) -> Runs:
+    """Read a data set from the folder; its source and licence stand in ``runs.notes``.
+
+    Parameters
+    ----------
+    name : a key of ``DATASETS``.
+
+    Returns
+    -------
+    Runs, losses in nats per token. A table that differs from the one that bayeslaw was tested with is read too, and
+    a note says so.
+
+    Raises
+    ------
+    FileError
+        There is no set of this name, or its table is not in the folder; the message says where it comes from and
+        where to put it.
+    DataError
+        The table breaks the contract of ``Runs``.
+    """
+    from bayeslaw import readers
+
+    entry = DATASETS.get(name)
+    if entry is None:
+        raise FileError(f"There is no data set {name!r}. There are {', '.join(DATASETS)}.")
+    home = folder() / name
+    path = next((home / file for file in (entry.file, "runs.csv", "runs.csv.gz") if (home / file).is_file()), None)
+    if path is None:
+        raise FileError(
+            f"The data set {name} is not in {folder()}. bayeslaw does not download it: take it from {entry.source} "
+            f"({entry.licence}), make a table with the columns {entry.columns}, and put it at {home / entry.file}. "
+            f"If you have it elsewhere, set BAYESLAW_DATA to the folder that holds {name}/{entry.file}."
+        )
+    runs = readers.load(path)
+    notes = [f"Data set {entry}"]
+    if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
+        notes.append(f"{path.name} is not byte for byte the table that bayeslaw's own figures were made with.")
+    return replace(runs, source=name, notes=(*runs.notes, *notes))

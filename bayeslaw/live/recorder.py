@@ -1,0 +1,188 @@
+"""``Recorder``: losses of a running training into a file of JSON lines, from a thread of its own."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("bayeslaw.live")
+#: rows that wait for a disk that does not answer; later ones are dropped
+MOST = 100_000
+
+
+class Recorder:
+    """Appends one JSON object per call to a file.
+
+    ::
+
+        with Recorder("7b.jsonl", run="7b", n_params="7B", batch_tokens="4M") as record:
+            for step, batch in enumerate(batches, 1):
+                loss = train(batch)
+                record(step=step, loss=loss, lr=schedule(step))
+
+    Parameters
+    ----------
+    path : the file; it is created, or continued: a line that a killed job left unfinished is removed first.
+    run : the run's name; the file's name without it.
+    batch_tokens : tokens per optimizer step, ``"4M"``; then each row with a step gets ``tokens``, step times this.
+    every : seconds between two writes.
+    enabled : False to do nothing. By default, only the process with ``RANK`` 0 (or none) writes.
+    **constants : written with every row: ``n_params="7B"``, ``group="c4"``.
+
+    A call hands the row to a background thread and costs some microseconds; tensors are copied on their device and
+    read in that thread, so that no step waits for one. Whatever goes wrong (a full disk, a value that is no number)
+    is said once through ``logging`` and never raised: a log must not stop a training. Only wrong numbers given here
+    (``n_params="many"``) raise DataError, before training starts.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        run: str | None = None,
+        batch_tokens: float | str | None = None,
+        every: float = 5.0,
+        enabled: bool | None = None,
+        **constants: Any,
+    ):
+        from bayeslaw.data import units
+        from bayeslaw.data.columns import TEXT
+
+        self.path = Path(path)
+        self.constants: dict[str, Any] = {"run": run or self.path.stem}
+        for name, value in constants.items():
+            self.constants[name] = value if name in TEXT else units.parse(value, name)
+        self.batch_tokens = None if batch_tokens is None else units.parse(batch_tokens, "batch_tokens")
+        self.every = every
+        self.enabled = os.environ.get("RANK", "0") == "0" if enabled is None else enabled
+        self._rows: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._told: set[str] = set()
+        self._closed = False
+
+    def __call__(self, **row: Any) -> None:
+        """Record one row: ``step``, ``loss``, and whatever else is a number or a text. Never raises."""
+        if not self.enabled or self._closed:
+            return
+        try:
+            if self._rows.qsize() > MOST:
+                self._tell("full", f"{self.path} cannot be written fast enough: rows are being dropped.")
+                return
+            for name, value in row.items():
+                if hasattr(value, "detach"):
+                    row[name] = value.detach().clone()  # the copy keeps its value when the loop reuses the tensor
+            self._rows.put(row)
+            if self._thread is None:
+                self._start()
+        except Exception as error:
+            self._tell("call", f"a row for {self.path} was lost ({error!r}).")
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until everything recorded so far is in the file, at most ``timeout`` seconds; whether it is."""
+        if self._thread is None or not self._thread.is_alive():
+            return True
+        done = threading.Event()
+        self._rows.put(done)
+        return done.wait(timeout)
+
+    def close(self) -> None:
+        """Write what is left and stop. Later calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is not None:
+            self._rows.put(None)
+            self._thread.join(30.0)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="bayeslaw.live", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def _work(self) -> None:
+        """The background thread: collect rows for some seconds, write them, answer ``flush`` and ``close``."""
+        begun = False
+        while True:
+            item, waiting, lines = self._rows.get(), [], []
+            until = time.monotonic() + self.every
+            while item is not None:
+                if isinstance(item, threading.Event):
+                    waiting.append(item)
+                    until = 0.0
+                else:
+                    lines.append(item)
+                try:
+                    item = (
+                        self._rows.get(timeout=max(0.0, until - time.monotonic())) if until else self._rows.get_nowait()
+                    )
+                except queue.Empty:
+                    break
+            try:
+                if not begun:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    mend(self.path)
+                    begun = True
+                text = "".join(filter(None, map(self._line, lines)))
+                if text:
+                    with self.path.open("ab") as file:
+                        file.write(text.encode())
+            except Exception as error:
+                self._tell("write", f"{self.path} could not be written ({error}): its rows are lost.")
+            for event in waiting:
+                event.set()
+            if item is None:
+                return
+
+    def _line(self, row: dict[str, Any]) -> str:
+        cells = dict(self.constants)
+        for name, value in row.items():
+            if value is None:
+                continue
+            try:
+                cells[name] = value if isinstance(value, (str, int)) else float(value)
+            except Exception as error:
+                self._tell(name, f"{name} was left out: {value!r:.80} is not a number ({error}).")
+        step = cells.get("step")
+        if self.batch_tokens is not None and "tokens" not in cells and isinstance(step, (int, float)) and step > 0:
+            cells["tokens"] = step * self.batch_tokens
+        return json.dumps(cells) + "\n"
+
+    def _tell(self, kind: str, message: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            log.warning("bayeslaw: %s Training goes on.", message)
+
+
+def mend(path: Path) -> None:
+    """Remove a last line that was cut off while being written, so that the next row begins a line of its own."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        at, tail = size, b""
+        while at and b"\n" not in tail:
+            at = max(0, at - (1 << 16))
+            file.seek(at)
+            tail = file.read(size - at)
+        line = tail[tail.rfind(b"\n") + 1 :]
+        if not line:
+            return
+        try:
+            json.loads(line)
+            file.write(b"\n")  # the file is at its end: a whole row that only lacks its line break
+        except ValueError:
+            file.truncate(size - len(line))

@@ -1,0 +1,129 @@
+"""What trainers print: the losses in the text that a training job leaves behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from bayeslaw.data import units
+from bayeslaw.data.table import Table
+from bayeslaw.errors import DataError, FileError
+from bayeslaw.readers.records import Records
+from bayeslaw.readers.source import Source
+from bayeslaw.readers.stdout_patterns import FAMILIES, Family
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_BLANKS = re.compile(r"\s+")
+#: a longer line is a dump of something; cutting it also bounds the time that a pattern can take
+LONGEST = 4000
+SHOW = "Megatron, nanotron, torchtitan, nanoGPT, modded-nanogpt, llm.c, litgpt, MaxText, OLMo and Composer"
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether a line among these first bytes is a row of one of the families."""
+    return next(_matches(_lines([head])), None) is not None
+
+
+def read(source: Source) -> Table:
+    """Read a printed log, line by line. The rows' numbers are the file's line numbers.
+
+    Raises FileError where no line is one that a known trainer prints.
+    """
+    records = Records()
+    where: list[int] = []
+    row: dict[str, Any] | None = None
+    family: Family | None = None
+    seen: dict[str, int] = {}
+    with source.stream() as stream:
+        for number, line, begun, found in _rows(_lines(iter(lambda: stream.readline(1 << 20), b""))):
+            if begun is not None:
+                if row is not None:
+                    _finish(row, records, where)
+                row, family = found, begun
+                row["line"] = number
+                seen[begun.name] = seen.get(begun.name, 0) + 1
+            elif row is not None and family is not None and family.block is not None:
+                inner = family.block.match(line)
+                if inner:
+                    _put(row, inner["key"].strip(), inner["value"], family)
+                elif line.strip() and not line[:1].isspace():
+                    _finish(row, records, where)
+                    row = None
+    if row is not None:
+        _finish(row, records, where)
+    if not where:
+        raise FileError(
+            f"{source.name} has no line in which a trainer that bayeslaw knows ({SHOW}) prints a loss. If it holds a "
+            f"table, call it .csv or .jsonl."
+        )
+    notes = (f"{source.name} was read as the printed log of {' and '.join(seen)}.",)
+    return records.table(row=np.array(where, np.int64), notes=notes)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, without colours. Progress bars overwrite themselves: each writing is a line of its own.
+
+    ``chunks`` are single lines, or the beginning of a file.
+    """
+    number = 0
+    for chunk in chunks:
+        for line in chunk.removesuffix(b"\n").split(b"\n"):
+            number += 1
+            for raw in line.split(b"\r"):
+                text = raw[:LONGEST].decode("utf-8", "replace").rstrip()
+                if "\x1b" in text:
+                    text = _COLOUR.sub("", text)
+                yield number, _BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
+
+
+def _matches(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Family, re.Match[str]]]:
+    for number, line in lines:
+        for family in FAMILIES:
+            if family.begins in line:
+                match = family.line.search(line)
+                if match:
+                    yield number, family, match
+                    break
+
+
+def _rows(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, Family | None, dict[str, Any]]]:
+    """Every line, with the family and the row that begins in it."""
+    for number, line in lines:
+        hit = next(_matches([(number, line)]), None)
+        if hit is None:
+            yield number, line, None, {}
+            continue
+        _, family, match = hit
+        row: dict[str, Any] = {}
+        for key, value in match.groupdict().items():
+            if key != "rest" and value is not None:
+                _put(row, key, value, family)
+        if family.pairs is not None:
+            for pair in family.pairs.finditer(match["rest"]):
+                _put(row, pair["key"].strip(), pair["value"], family)
+        yield number, line, family, row
+
+
+def _put(row: dict[str, Any], key: str, text: str, family: Family) -> None:
+    key = family.rename.get(key, key)
+    value = text.replace(",", "").replace("_", "")
+    if key in row:
+        return
+    try:
+        row[key] = float(value)
+    except ValueError:
+        try:
+            row[key] = units.parse(value, key)
+        except DataError:
+            return
+
+
+def _finish(row: dict[str, Any], records: Records, where: list[int]) -> None:
+    """Keep a row; Megatron leaves out the loss of an iteration that was NaN, and counts it."""
+    if row.get("number of nan iterations", 0) and "lm loss" not in row:
+        row["lm loss"] = float("nan")
+    where.append(int(row.pop("line")))
+    records.add(row)

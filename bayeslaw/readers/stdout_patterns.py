@@ -1,0 +1,129 @@
+"""How trainers print their losses: one pattern per family, read in the trainers' own code.
+
+To teach bayeslaw another trainer's log, add a ``Family``: ``line`` must match where a row begins and nowhere else,
+and its named groups become columns (``rest`` is searched for ``pairs``, key and value, each a column too).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_DIGITS = r"[-+]?(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_NONE = r"[-+]?(?:nan|inf(?:inity)?)"
+NUMBER = f"{_DIGITS}|{_NONE}"
+N = rf"(?:{NUMBER})(?![\w.])"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One way of printing.
+
+    ``begins``: text that a matching line holds, looked for first because that is fast. ``line``: the row's pattern.
+    ``pairs``: how ``rest`` of the line holds further values. ``rename``: printed name to column. ``block``: further
+    values stand in the lines that follow, one each.
+    """
+
+    name: str
+    begins: str
+    line: re.Pattern[str]
+    pairs: re.Pattern[str] | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    block: re.Pattern[str] | None = None
+
+
+# Keys are of bounded length and blanks are single, so that no line can take long.
+_BARS = re.compile(
+    rf"(?:^|\|) ?(?P<key>[A-Za-z_][^:|]{{0,60}}?)(?: ?: ?| )(?P<value>{_DIGITS}[KMBTG]?(?![\w.])|{_NONE}(?= ?\||$))",
+    re.I,
+)
+_COLONS = re.compile(rf"\b(?P<key>[A-Za-z_][\w/.-]{{0,60}}):\s*(?P<value>{NUMBER})(?![\w.,]\d)", re.I)
+_COMMAS = re.compile(rf"(?:^|, ?| )(?P<key>[A-Za-z_][\w/.-]{{0,60}}): (?P<value>{NUMBER})(?=,|\s|$)", re.I)
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "Megatron, validation",
+        "validation loss at",
+        re.compile(rf"validation loss at iteration (?P<iteration>\d+)(?P<rest>.*?lm loss value:\s*{N}.*)"),
+        re.compile(rf"(?P<key>lm loss) value:\s*(?P<value>{NUMBER})", re.I),
+        {"lm loss": "lm loss validation"},
+    ),
+    # NVIDIA/Megatron-LM training.py, huggingface/nanotron trainer.py (": " and human numbers), older forks (no colon)
+    Family(
+        "Megatron, nanotron",
+        "iteration",
+        re.compile(r"\biteration:?\s+(?P<iteration>[\d,]+)\s*/\s*[\d,]+\s*(?P<rest>\|.*)"),
+        _BARS,
+        {"consumed tokens": "consumed_tokens"},
+    ),
+    # Lightning-AI/litgpt pretrain.py
+    Family(
+        "litgpt",
+        "loss train:",
+        re.compile(
+            rf"\biter (?P<micro_step>\d+)\s*\|?\s*step:? (?P<step>\d+)\s*[|:]\s*loss train: (?P<train_loss>{N})"
+            rf"(?:,\s*val: (?:n/a|(?P<val_loss>{N})))?"
+        ),
+    ),
+    # karpathy/llm.c train_gpt2.cu, build-nanogpt and nanochat train scripts
+    Family(
+        "llm.c, nanochat",
+        "step",
+        re.compile(r"\bstep:?\s+(?P<step>\d+)(?:/\d+)?\s*(?:\([^)]*\))?\s*(?P<rest>\|.*\bloss\b.*)"),
+        _BARS,
+        {"norm": "grad_norm", "grad norm": "grad_norm"},
+    ),
+    # pytorch/torchtitan components/metrics.py
+    Family(
+        "torchtitan, validation",
+        "validate step:",
+        re.compile(rf"validate step:\s*(?P<step>[\d,]+)\s+loss:\s*(?P<eval_loss>{N})"),
+    ),
+    Family(
+        "torchtitan",
+        "step:",
+        re.compile(rf"\bstep:\s+(?P<step>[\d,]+)\s+(?P<rest>.*?\bloss:\s*{N}.*)"),
+        _COLONS,
+        {"gnorm": "grad_norm", "token": "tokens"},
+    ),
+    # KellerJordan/modded-nanogpt train_gpt.py
+    Family(
+        "modded-nanogpt",
+        "step:",
+        re.compile(rf"\bstep:(?P<step>\d+)/\d+\s+(?P<rest>.*?(?:train|val)_loss:{N}.*)"),
+        _COLONS,
+    ),
+    # karpathy/nanoGPT train.py
+    Family("nanoGPT", "iter ", re.compile(rf"\biter (?P<iter>\d+): loss (?P<train_loss>{N})")),
+    Family(
+        "nanoGPT, validation",
+        "step ",
+        re.compile(rf"\bstep (?P<iter>\d+): train loss (?P<evaluated_train_loss>{N}), val loss (?P<val_loss>{N})"),
+    ),
+    # AI-Hypercomputer/maxtext metric_logger.py
+    Family(
+        "MaxText",
+        "completed step:",
+        re.compile(rf"completed step:\s*(?P<step>\d+),(?P<rest>.*\bloss:\s*{N}.*)"),
+        _COMMAS,
+    ),
+    # llm.c's main.log: trl and tel are train and test loss
+    Family("llm.c, main.log", "s:", re.compile(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{N})(?P<rest>.*)"), _COLONS),
+    Family("llm.c, main.log, test", "s:", re.compile(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{N})")),
+    # allenai/OLMo train.py and OLMo-core callbacks/console_logger.py
+    Family(
+        "OLMo",
+        "[step=",
+        re.compile(r"\[step=(?P<step>[\d,]+)/[^\]]*\]"),
+        block=re.compile(rf"^\s+(?P<key>[A-Za-z][\w /()-]*)=(?P<value>{NUMBER})\s*$", re.I),
+    ),
+    # mosaicml/composer loggers/console_logger.py
+    Family(
+        "Composer",
+        "[batch=",
+        re.compile(r"\[batch=(?P<batch>[\d,]+)/[^\]]*\]:?"),
+        block=re.compile(rf"^\s+(?:Train|Eval)\s+(?P<key>[A-Za-z][\w /()-]*):\s+(?P<value>{NUMBER})\s*$", re.I),
+        rename={"batch": "batch (printed)"},
+    ),
+)

@@ -1,0 +1,186 @@
+"""The recorder: what it writes is read back, it never raises, and a call costs microseconds."""
+
+import importlib.util
+import json
+import logging
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bayeslaw.errors import DataError
+from bayeslaw.live import Recorder, lightning_callback, transformers_callback
+from bayeslaw.readers import load
+
+
+def test_what_is_recorded_is_read(tmp_path):
+    path = tmp_path / "logs" / "7b.jsonl"
+    with Recorder(path, n_params="7B", group="c4", batch_tokens="4M") as record:
+        for step in range(1, 101):
+            record(step=step, loss=np.float32(2 + 3 / step), lr=1e-3)
+    runs = load(path)
+    curve = runs.curve("7b")
+    np.testing.assert_allclose(curve["loss"], 2 + 3 / np.arange(1, 101), rtol=1e-7)
+    assert curve["tokens"].tolist() == [4e6 * s for s in range(1, 101)]
+    assert curve[["n_params", "group"]].drop_duplicates().to_numpy().tolist() == [[7e9, "c4"]]
+    assert len(runs.facts) == 0
+
+
+def test_rows_are_there_while_training_runs(tmp_path):
+    record = Recorder(tmp_path / "x.jsonl", every=0.05)
+    record(step=1, loss=4.0)
+    record(step=2, loss=float("nan"))
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "x.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert record.flush()
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
+    record(step=3, loss=3.0)
+    assert record.flush()
+    assert load(tmp_path / "x.jsonl").facts["kind"].tolist() == ["nonfinite_loss"]
+    record.close()
+    record(step=4, loss=2.0)
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("left", "whole"), [('{"step":1,"loss":4.0}\n{"step":2,"lo', 1), ('{"step":1,"loss":4.0}', 1), ('{"st', 0)]
+)
+def test_a_killed_job_is_continued(tmp_path, left, whole):
+    path = tmp_path / "x.jsonl"
+    path.write_text(left)
+    with Recorder(path) as record:
+        record(step=2, loss=3.5)
+    lines = path.read_text().splitlines()
+    assert len(lines) == whole + 1
+    assert json.loads(lines[-1]) == {"run": "x", "step": 2, "loss": 3.5}
+
+
+def test_a_resume_appends_and_is_settled(tmp_path):
+    path = tmp_path / "x.jsonl"
+    for first, last in ((1, 20), (11, 30)):
+        with Recorder(path) as record:
+            for step in range(first, last + 1):
+                record(step=step, loss=4 - step / 100)
+    runs = load(path)
+    assert runs.curve("x")["step"].tolist() == list(range(1, 31))
+    assert runs.facts["kind"].tolist() == ["rewind"]
+
+
+def test_nothing_that_goes_wrong_is_raised(tmp_path, caplog):
+    class Broken:
+        def __float__(self):
+            raise RuntimeError("out of order")
+
+        def detach(self):
+            raise RuntimeError("no device")
+
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING, logger="bayeslaw.live"):
+        with Recorder(tmp_path / "file" / "x.jsonl") as record:
+            for step in range(1, 50):
+                record(step=step, loss=4.0)
+                record.flush()
+        with Recorder(tmp_path / "y.jsonl") as record:
+            record(step=1, loss=4.0, note=[1, 2], other=None)
+            record(step=2, loss=Broken())
+    said = [r.getMessage() for r in caplog.records]
+    assert len(said) == 3, said
+    assert all(message.endswith("Training goes on.") for message in said)
+    assert [json.loads(line) for line in (tmp_path / "y.jsonl").read_text().splitlines()] == [
+        {"run": "y", "step": 1, "loss": 4.0}
+    ]
+
+
+def test_mistakes_before_training_are_said(tmp_path):
+    with pytest.raises(DataError, match="n_params"):
+        Recorder(tmp_path / "x.jsonl", n_params="many")
+
+
+def test_only_rank_zero_writes(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    with Recorder(tmp_path / "x.jsonl") as record:
+        record(step=1, loss=4.0)
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_a_call_costs_less_than_a_thousandth_of_a_short_step(tmp_path):
+    """20 microseconds are 0.1 % of 20 ms. The processor time of this thread, so that other programs do not count."""
+    with Recorder(tmp_path / "x.jsonl", n_params=7e9) as record:
+        record(step=0, loss=1.0)
+        start = time.thread_time()
+        for step in range(1, 20_001):
+            record(step=step, loss=4.0, lr=1e-3, grad_norm=0.5)
+        cost = (time.thread_time() - start) / 20_000
+    assert cost < 20e-6
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 20_001
+
+
+def test_a_program_that_ends_without_closing_loses_nothing(tmp_path):
+    code = "from bayeslaw.live import Recorder\nr = Recorder('x.jsonl')\nfor s in range(1, 1001): r(step=s, loss=1 / s)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert len(load(tmp_path / "x.jsonl")) == 1000
+
+
+SCRIPTS = {
+    "transformers": """
+import torch
+from transformers import Trainer, TrainingArguments
+from bayeslaw.live import transformers_callback
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+    def forward(self, x=None, labels=None):
+        return {"loss": (self.weight ** 2).sum() + 2}
+arguments = TrainingArguments("out", max_steps=20, logging_steps=2, report_to=[], use_cpu=True, disable_tqdm=True,
+                              per_device_train_batch_size=1, save_strategy="no", learning_rate=1e-2)
+data = [{"x": torch.zeros(1), "labels": torch.zeros(1)} for _ in range(40)]
+callback = transformers_callback("x.jsonl", n_params=1e6)
+callback.recorder.path = callback.recorder.path.resolve()
+Trainer(Model(), arguments, train_dataset=data, callbacks=[callback]).train()
+""",
+    "lightning": """
+import lightning, torch
+from bayeslaw.live import lightning_callback
+class Model(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+    def training_step(self, batch, _):
+        return (self.weight ** 2).sum() + 2
+    def validation_step(self, batch, _):
+        self.log("val_loss", (self.weight ** 2).sum() + 2.1)
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=1e-2)
+data = torch.utils.data.DataLoader(torch.zeros(40, 1))
+trainer = lightning.Trainer(max_steps=20, accumulate_grad_batches=2, logger=False, enable_progress_bar=False,
+                            enable_model_summary=False, enable_checkpointing=False, accelerator="cpu",
+                            callbacks=[lightning_callback("x.jsonl", n_params=1e6)])
+trainer.fit(Model(), data, data)
+""",
+}
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("transformers", range(2, 21, 2)), ("lightning", range(1, 21))])
+def test_callbacks_of_the_installed_trainers(kind, steps, tmp_path):
+    if any(importlib.util.find_spec(name) is None for name in (kind, "torch")):
+        pytest.skip(f"{kind} is not installed: its callback cannot be run here")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPTS[kind]], check=True, cwd=tmp_path, timeout=300)
+    runs = load(tmp_path / "x.jsonl")
+    curve = runs.curve("x")
+    assert curve["step"].tolist() == list(steps)
+    assert curve["loss"].is_monotonic_decreasing
+    assert curve["lr"].notna().all()
+    if kind == "lightning":
+        assert runs.frame["val_loss"].notna().sum() == 1
+
+
+@pytest.mark.parametrize(("make", "name"), [(transformers_callback, "transformers"), (lightning_callback, "lightning")])
+def test_a_trainer_that_is_not_there_is_named(make, name, tmp_path, monkeypatch):
+    for module in ("transformers", "lightning", "lightning.pytorch", "pytorch_lightning"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=f"(?i){name} is not installed here"):
+        make(tmp_path / "x.jsonl")

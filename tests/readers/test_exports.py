@@ -1,0 +1,81 @@
+"""What dashboards export: W&B's wide tables and its table of runs, TensorBoard's downloads of one curve."""
+
+import pytest
+
+from bayeslaw.errors import DataError
+from bayeslaw.readers import load
+
+WIDE = (
+    '"Step","llama - 7b - train/loss","llama - 7b - train/loss__MIN","llama - 7b - train/loss__MAX",'
+    '"other - train/loss","other - train/loss__MIN","other - train/loss__MAX"\n'
+    "0,10.5,10.5,10.5,,,\n10,8.25,8.25,8.25,9.5,9.5,9.5\n20,7.0,7.0,7.0,,,\n30,,,,8.5,8.5,8.5\n"
+)
+
+
+@pytest.fixture
+def export(tmp_path):
+    """``export(text, name)``: loads a CSV file."""
+
+    def read(text, name="wandb_export.csv", **how):
+        path = tmp_path / name
+        path.write_text(text)
+        return load(path, **how)
+
+    return read
+
+
+def test_wide_columns_become_runs(export):
+    runs = export(WIDE)
+    assert runs.names == ("llama - 7b", "other")
+    assert runs.curve("llama - 7b")[["step", "loss"]].to_numpy().tolist() == [[0, 10.5], [10, 8.25], [20, 7.0]]
+    assert runs.curve("other")[["step", "loss"]].to_numpy().tolist() == [[10, 9.5], [30, 8.5]]
+    assert "downsampled" not in set(runs.facts["kind"])
+    assert runs.frame["row"].tolist() == [1, 2, 3, 2, 4]
+
+
+def test_bins_of_the_dashboard_are_told(export):
+    runs = export(WIDE.replace("10,8.25,8.25,8.25", "10,8.25,8.0,8.75"))
+    (fact,) = runs.facts[runs.facts["kind"] == "downsampled"].itertuples()
+    assert (fact.run, fact.count) == ("llama - 7b", 3)
+    assert "averaged this curve over bins" in fact.message
+
+
+def test_several_metrics_and_another_axis(export):
+    text = '"train/global_step","a - _step","a - train/loss","a - train/learning_rate"\n'
+    text += "100,1,4.5,0.001\n200,2,4.25,0.002\n"
+    runs = export(text)
+    assert runs.curve("a")[["step", "loss", "lr"]].to_numpy().tolist() == [[100, 4.5, 0.001], [200, 4.25, 0.002]]
+    runs = export('"Step","a - my_loss"\n1,4.5\n2,4.25\n')
+    assert runs.curve("a")["loss"].tolist() == [4.5, 4.25]
+
+
+def test_an_axis_that_is_no_step_is_not_taken_for_one(export):
+    with pytest.raises(DataError, match="no step, tokens or flops to order them by"):
+        export('"Relative Time (Process)","a - train/loss"\n1.5,4.5\n2.5,4.25\n')
+    runs = export('"throughput/total_tokens","a - train/loss"\n1000,4.5\n2000,4.25\n')
+    assert runs.curve("a")["tokens"].tolist() == [1000, 2000]
+
+
+def test_the_table_of_runs(export):
+    text = "Name,State,Created,Runtime,n_params,total_tokens,final_loss\n"
+    text += "a,finished,2024-01-01T00:00:00Z,100,1000000,2000000,4.5\n"
+    text += "b,finished,2024-01-02T00:00:00Z,100,2000000,4000000,4.0\n"
+    runs = export(text)
+    assert runs.names == ("a", "b")
+    assert runs.one_point
+
+
+def test_tensorboards_download(export):
+    text = "Wall time,Step,Value\n1700000000.5,1,4.5\n1700000001.5,2,4.25\n"
+    runs = export(text, "run-small_run-tag-train_loss.csv")
+    assert runs.names == ("small_run",)
+    assert runs.frame["loss"].tolist() == [4.5, 4.25]
+    runs = export(text, "run-small_run-tag-eval_loss.csv")
+    assert any("read as eval_loss" in note for note in runs.notes)
+    with pytest.raises(DataError, match="There is no loss column"):
+        export(text, "run-small_run-tag-learning_rate.csv")
+
+
+def test_a_plain_table_with_a_dash_in_a_name_stays_one(export):
+    runs = export("step,loss,a - b\n1,4.5,1\n2,4.25,2\n")
+    assert runs.frame["loss"].tolist() == [4.5, 4.25]
