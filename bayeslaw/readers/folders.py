@@ -150,8 +150,7 @@ def _started(path: Path) -> tuple[float, str]:
 
 def _unknown(path: Path) -> str:
     files = sorted(p.name for p in path.iterdir() if any(s.lower() in sniff.SUFFIXES for s in p.suffixes))
-    hint = f": {', '.join(files[:5])}" if files else ", but it holds no such file"
-    return (
-        f"{path} is a folder. Give a file in it, or a list of files ({sniff.KNOWN}){hint}. Folders are read that "
-        f"transformers' Trainer, W&B (offline), MLflow, TensorBoard or Lightning's CSV logger wrote."
-    )
+    if not files:
+        return f"{path} is a folder, and no file in it looks like a log. Give one of {sniff.KNOWN}."
+    more = f" and {len(files) - 5:,} more" if files[5:] else ""
+    return f"{path} is a folder. Give a file in it, or several: {', '.join(files[:5])}{more}."

@@ -1,4 +1,4 @@
-"""How trainers print their losses: one pattern per family, read in the trainers' own code.
+"""How trainers print their losses: one pattern per family, from their code or from lines they print.
 
 To teach bayeslaw another trainer's log, add a ``Family``: ``line`` must match where a row begins and nowhere else,
 and its named groups become columns (``rest`` is searched for ``pairs``, key and value, each a column too).
