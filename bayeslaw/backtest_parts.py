@@ -12,6 +12,9 @@ import pandas as pd
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
 
+#: a pandas DataFrame; its stubs lose track of what a selection returns
+Frame = Any
+
 
 @dataclass(frozen=True)
 class Part:
@@ -23,11 +26,11 @@ class Part:
     name: str
     fold: str
     origin: float
-    rows: pd.DataFrame
+    rows: Frame
     given: Runs | None
 
 
-def plain(runs: Runs) -> pd.DataFrame:
+def plain(runs: Runs) -> Frame:
     """The kept rows, each run's in the order of its axis."""
     return runs.frame.iloc[runs.curves.order].reset_index(drop=True)
 
@@ -40,7 +43,7 @@ def parts_of(
     for split in splits:
         score, learn = runs.where(split.score), runs.where(split.learn)
         given = runs.where(split.given) if split.given is not None and split.given.any() else None
-        tables = []
+        tables: list[Any] = []
         if "raw" in levels:
             rows = plain(score)
             place, size = rows.groupby("run").cumcount(), rows.groupby("run")["run"].transform("size")
@@ -60,7 +63,7 @@ def parts_of(
     return tuple(out)
 
 
-def _with_reach(rows: pd.DataFrame, learn: Runs, given: Runs | None) -> pd.DataFrame:
+def _with_reach(rows: Frame, learn: Runs, given: Runs | None) -> Frame:
     known = plain(learn) if given is None else pd.concat([plain(learn), plain(given)], ignore_index=True)
     reach, reach_n, seen = how_far(rows, known)
     rows = rows.assign(reach=reach, reach_n=reach_n, seen=seen, final=False)
@@ -71,7 +74,7 @@ def _with_reach(rows: pd.DataFrame, learn: Runs, given: Runs | None) -> pd.DataF
     return rows
 
 
-def how_far(rows: pd.DataFrame, known: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def how_far(rows: Frame, known: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How far beyond what is known each row lies: ``reach`` in tokens or steps, ``reach_n`` in size, and ``seen``.
 
     For a run that is partly ``seen``, reach is its x over the last known x of its own; for another, over the largest x

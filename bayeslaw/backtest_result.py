@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayeslaw.backtest_parts import Frame
 from bayeslaw.backtest_work import Scored
 from bayeslaw.errors import FileError, FitError
 from bayeslaw.scores import LEVELS, interval_score, pit_test, pooled
@@ -35,7 +36,7 @@ class Backtest:
     meta : models (their cards), by, settings, fingerprint and source of the data.
     """
 
-    points: pd.DataFrame
+    points: Frame
     units: tuple[Mapping[str, Any], ...]
     meta: Mapping[str, Any] = field(default_factory=dict)
 
@@ -50,7 +51,7 @@ class Backtest:
         return cls(points, tuple(dict(s.info) for s in scored), meta)
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> Frame:
         """One row per contestant, split, level and run.
 
         ``rows`` scored; means over them of ``crps``, ``log_score``, ``interval_score`` (of the 90 % band), ``width``
@@ -58,7 +59,7 @@ class Backtest:
         (mean |error| / loss), ``cover50 ... cover95`` (shares of the rows inside); ``final_error``, relative error of
         the run's last row, with its sign; ``curve_error``, the curve's mean error in predictive sd of it.
         """
-        p = self.points
+        p: Any = self.points
         error = p["mean"] - p["loss"]
         table = p[CURVE].assign(
             rows=1.0,
@@ -87,7 +88,7 @@ class Backtest:
 
     def summary(
         self, *, by: Sequence[str] = (), final: bool = False, common: bool = True, cluster: str = "run"
-    ) -> pd.DataFrame:
+    ) -> Frame:
         """One row per level and contestant (and per value of the columns ``by`` of ``frame``).
 
         Means over curves (one per split and run), with the 95 % cluster-bootstrap interval over runs of the 90 %
@@ -162,11 +163,11 @@ class Backtest:
                 f"{path} is not a backtest that bayeslaw saved. Make one: bayeslaw backtest RUNS -o {path}."
             ) from None
 
-    def told(self, card: Any, fingerprint: str | None, rows: pd.DataFrame, known: pd.DataFrame) -> list[str]:
-        """Sentences on how forecasts like these have done; see ``bayeslaw.backtest_told``."""
+    def told(self, fit: Any, rows: Frame, given: Frame | None = None) -> list[str]:
+        """Sentences on how forecasts of ``rows`` by ``fit`` are to be trusted; see ``bayeslaw.backtest_told``."""
         from bayeslaw.backtest_told import told
 
-        return told(self, card, fingerprint, rows, known)
+        return told(self, fit, rows, given)
 
     def __repr__(self) -> str:
         runs = self.points["run"].nunique()
@@ -176,7 +177,7 @@ class Backtest:
         return describe(self)
 
 
-def _inside(p: pd.DataFrame, level: float) -> pd.Series:
+def _inside(p: Frame, level: float) -> Any:
     name = _percent(level)
     return ((p["loss"] >= p[f"lo{name}"]) & (p["loss"] <= p[f"hi{name}"])).astype(float)
 
@@ -185,7 +186,7 @@ def _percent(level: float) -> str:
     return f"{100 * level:g}"
 
 
-def _pool(model: Any, curves: pd.DataFrame, points: pd.DataFrame, cluster: str) -> dict[str, Any]:
+def _pool(model: Any, curves: Frame, points: Frame, cluster: str) -> dict[str, Any]:
     """Means over curves of one contestant."""
     keys = pd.MultiIndex.from_frame(curves[CURVE])
     mine = points[pd.MultiIndex.from_frame(points[CURVE]).isin(keys)]
@@ -255,7 +256,7 @@ def _than(skill: float, other: str) -> str:
     return f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'} than {other}"
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(frame: Frame) -> list[dict[str, Any]]:
     return [{str(k): _plain(v) for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 

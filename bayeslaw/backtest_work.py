@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw import scores
-from bayeslaw.backtest_parts import Part, plain
+from bayeslaw.backtest_parts import Frame, Part, plain
 from bayeslaw.baselines import Ask, NotApplicable, get_baseline
 from bayeslaw.cards import Card
 from bayeslaw.data.columns import is_canonical
@@ -79,7 +79,7 @@ class Unit:
 class Scored:
     """The answer: ``points``, one row per scored row, and ``info``: seconds, notes, checks, or why it was skipped."""
 
-    points: pd.DataFrame
+    points: Frame
     info: dict[str, Any]
 
 
@@ -95,7 +95,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _digest(frame: pd.DataFrame) -> str:
+def _digest(frame: Frame) -> str:
     return hashlib.sha256(frame.to_csv(index=False, float_format="%.12g").encode()).hexdigest()
 
 
@@ -120,7 +120,7 @@ def run_unit(unit: Unit) -> Scored:
     return Scored(pd.concat(tables, ignore_index=True), info)
 
 
-def _asked(rows: pd.DataFrame) -> pd.DataFrame:
+def _asked(rows: Frame) -> Frame:
     """The covariates alone: no loss, and no rate, which the schedules tell."""
     return rows[[c for c in rows.columns if is_canonical(c) and c not in ("loss", "lr")]]
 
@@ -188,8 +188,8 @@ def at_mode(
 
 
 def score_rows(
-    rows: pd.DataFrame, curve: np.ndarray, observed: np.ndarray, centre: np.ndarray, rng: np.random.Generator
-) -> pd.DataFrame:
+    rows: Frame, curve: np.ndarray, observed: np.ndarray, centre: np.ndarray, rng: np.random.Generator
+) -> Frame:
     """Score each row of one split: identity columns, then the scores; losses and widths in nats.
 
     On the raw level the forecast is of an observed loss. On the curve level the truth is a mean over a stretch of rows,

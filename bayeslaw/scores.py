@@ -35,12 +35,17 @@ def crps(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
 def log_score(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     """Minus the log of the predictive density at each truth (lower is better), with a normal kernel at every draw.
 
-    Kernel densities fall off as a normal does beyond the last draw, so a truth far outside scores very badly.
+    So far outside all draws that the kernels' density is no number any more, the score is that of a normal with the
+    draws' mean and sd.
     """
     import scoringrules
+    from scipy import stats
 
     draws, truth = _checked(draws, truth)
-    return np.asarray(scoringrules.logs_ensemble(truth, draws, m_axis=0, backend="numpy"))
+    with np.errstate(divide="ignore"):
+        found = np.asarray(scoringrules.logs_ensemble(truth, draws, m_axis=0, backend="numpy"))
+    normal = -stats.norm.logpdf(truth, draws.mean(axis=0), np.maximum(draws.std(axis=0), 1e-9))
+    return np.where(np.isfinite(found), found, normal)
 
 
 def interval_score(low: ArrayLike, high: ArrayLike, truth: ArrayLike, level: float) -> NDArray[np.float64]:

@@ -88,9 +88,9 @@ def by_origin(runs: Runs, *, origins: Sequence[float] = ORIGINS, only: Sequence[
 def by_run(runs: Runs, *, only: Sequence[str] = ()):
     """Leave one run out: all the others are fitted."""
     kept, names, _ = _basics(runs)
-    wanted = only or runs.names
+    wanted = (only or runs.names) if len(runs.names) > 1 else ()
     out = [Split(f"{run} left out", str(run), 0.0, kept & (names != run), kept & (names == run)) for run in wanted]
-    return _some(out if len(runs.names) > 1 else [], "to leave one run out there must be two")
+    return _some(out, "to leave one run out there must be two")
 
 
 def by_size(runs: Runs, **_: Any):

@@ -105,7 +105,7 @@ def overtraining(options: argparse.Namespace) -> str:
     table.loc["published law, published"] = {g: v[0] for g, v in PUBLISHED_P4.items()}
     largest = points[points["n_params"] > 6e9].pivot_table(index="model", columns="group", values="error", sort=False)
     largest.loc["published law, published"] = {g: v[1] for g, v in PUBLISHED_P4.items()}
-    both = table.join(largest, rsuffix=", 6.9B").assign(mean=table.mean(axis=1))
+    both = table.join(largest.add_suffix(", 6.9B")).assign(mean=table.mean(axis=1))
     text = "Mean |error| / loss of held-out runs, %, and of the 6.9B run:\n\n"
     return text + _markdown(both.reset_index(), dict.fromkeys(both.columns, "{:.3f}".format)) + "\n" + _pooled(result)
 

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from bayeslaw.baselines.base import Answer, Ask, NotApplicable, Point, fill, point_fit, residual_bootstrap
+from bayeslaw.baselines.base import Answer, Ask, Frame, NotApplicable, Point, fill, point_fit, residual_bootstrap
 from bayeslaw.laws.schedule import ETA_FLOOR, Schedule
 
 Rows = Mapping[str, np.ndarray]
@@ -29,7 +28,7 @@ class Gain:
     starts: Sequence[Sequence[float]]
 
 
-def rows_of(frame: pd.DataFrame, schedules: Mapping[str, Schedule], lam: float | None) -> Rows:
+def rows_of(frame: Frame, schedules: Mapping[str, Schedule], lam: float | None) -> Rows:
     """Per row: ``S1`` (n,), and of its schedule's drops so far ``drop``, ``eta``, ``since`` (n, m); ``S2`` for lam."""
     if "step" not in frame or not schedules:
         raise NotApplicable("An annealing law needs steps and learning rates.")
@@ -75,7 +74,7 @@ def annealing(ask: Ask, gain: Gain, lam: float | None = None) -> Answer:
     return answer
 
 
-def _family(mates: pd.DataFrame, gain: Gain, lam: float | None, ask: Ask) -> tuple[Point, np.ndarray]:
+def _family(mates: Frame, gain: Gain, lam: float | None, ask: Ask) -> tuple[Point, np.ndarray]:
     rows, y = rows_of(mates, ask.schedules, lam), mates["loss"].to_numpy(float)
     if not len(y) or not np.abs(rows["drop"]).max() > 0:
         raise NotApplicable("No rate ever falls among the runs seen, so nothing tells the gain.")
@@ -87,7 +86,7 @@ def _family(mates: pd.DataFrame, gain: Gain, lam: float | None, ask: Ask) -> tup
     return point, residual_bootstrap(curve, point, ask.rng)
 
 
-def _continued(own: pd.DataFrame, gain: Gain, lam: float | None, point: Point, family: np.ndarray, ask: Ask):
+def _continued(own: Frame, gain: Gain, lam: float | None, point: Point, family: np.ndarray, ask: Ask):
     """The fit of the family taken over to the prefix: the gain stays, the rest is fitted again."""
     rows, y = rows_of(own, ask.schedules, lam), own["loss"].to_numpy(float)
     free = 3 if len(y) > 6 and rows["S1"].max() > 2 * rows["S1"].min() else 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ import pandas as pd
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule
 
+#: a pandas DataFrame; its stubs lose track of what a selection returns
+Frame = Any
 #: rows of one run that a baseline looks at, evenly spaced; replicates of a bootstrap
 MOST_ROWS, REPLICATES = 600, 100
 #: where Hoffmann et al. 2022 let squared errors of the log loss turn into absolute ones
@@ -33,14 +36,14 @@ class Ask:
     ``learn`` and ``given`` are tables with losses (``given``: prefixes of runs asked for), ``at`` the rows asked for;
     ``schedules`` by run; ``draws`` and ``rng`` for the answer."""
 
-    learn: pd.DataFrame
-    given: pd.DataFrame
-    at: pd.DataFrame
+    learn: Frame
+    given: Frame
+    at: Frame
     draws: int
     rng: np.random.Generator
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
-    def targets(self) -> Iterator[tuple[str, np.ndarray, pd.DataFrame, pd.DataFrame]]:
+    def targets(self) -> Iterator[tuple[str, np.ndarray, Frame, Frame]]:
         """Per run asked for: its name, its positions in ``at``, its own known rows, and those of its mates.
 
         Mates are the other runs of its group with its size, or of the nearest size there is.
@@ -53,7 +56,7 @@ class Ask:
             own = known[known_names == run]
             yield run, where, thin(own), self._mates(self.at.iloc[where[0]], known[known_names != run])
 
-    def _mates(self, row: pd.Series, others: pd.DataFrame) -> pd.DataFrame:
+    def _mates(self, row: Any, others: Frame) -> Frame:
         if "group" in others and "group" in row and (others["group"] == row["group"]).any():
             others = others[others["group"] == row["group"]]
         if len(others) and "n_params" in others and pd.notna(row.get("n_params")):
@@ -78,7 +81,7 @@ class Answer:
         return cls(np.full(shape, np.nan), np.full(shape, np.nan), np.full(len(ask.at), np.nan))
 
 
-def thin(frame: pd.DataFrame, most: int = MOST_ROWS) -> pd.DataFrame:
+def thin(frame: Frame, most: int = MOST_ROWS) -> Frame:
     """At most ``most`` rows of each run, evenly spaced, the last one among them."""
     if not len(frame) or frame.groupby("run").size().max() <= most:
         return frame
@@ -87,7 +90,7 @@ def thin(frame: pd.DataFrame, most: int = MOST_ROWS) -> pd.DataFrame:
     return frame[np.floor((place + 1) * most / size) > np.floor(place * most / size)]
 
 
-def axis_of(*frames: pd.DataFrame) -> str:
+def axis_of(*frames: Frame) -> str:
     """``step``, else ``tokens``: the first that every frame knows; NotApplicable if none does."""
     for name in ("step", "tokens"):
         if all(name in f and bool((f[name] > 0).all()) for f in frames):
@@ -106,7 +109,7 @@ class Point:
     residuals: np.ndarray
 
 
-def point_fit(curve: Curve, starts: Sequence[Sequence[float]], y: np.ndarray, *, huber: bool = True) -> Point:
+def point_fit(curve: Curve, starts: Sequence[Any], y: np.ndarray, *, huber: bool = True) -> Point:
     """Least Huber error of the log loss (``huber=False``: least squares), the best of several starts.
 
     ``curve(p)`` gives losses (n,). NotApplicable if there are fewer points than parameters, or no start leads anywhere.

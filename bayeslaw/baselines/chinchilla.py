@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from bayeslaw.baselines.base import HUBER, Answer, Ask, NotApplicable, fill, thin
+from bayeslaw.baselines.base import HUBER, Answer, Ask, Frame, NotApplicable, fill, thin
 
 REPLICATES, ROWS_OF_A_RUN, REFINED = 100, 40, 12
 #: Hoffmann et al. 2022, section 3.3: log A, log B, log E, alpha, beta
@@ -55,7 +55,7 @@ def groups(ask: Ask):
         yield np.flatnonzero(ask.at["group"] == group), mine if len(mine) > 4 else rows
 
 
-def _x(frame: pd.DataFrame) -> np.ndarray:
+def _x(frame: Frame) -> np.ndarray:
     return np.log(frame[["n_params", "tokens"]].to_numpy(float))
 
 

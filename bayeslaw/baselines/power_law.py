@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 
-from bayeslaw.baselines.base import Answer, Ask, NotApplicable, axis_of, fill, point_fit, residual_bootstrap
+from bayeslaw.baselines.base import Answer, Ask, Frame, NotApplicable, axis_of, fill, point_fit, residual_bootstrap
 
 #: log of the share of the loss that stays, log of what goes at the middle row, log alpha
 STARTS = ((-0.1, -1.5, -0.7), (-0.3, -1.0, -1.2), (-0.05, -2.5, -0.3))
@@ -24,7 +23,7 @@ def power_law_lr(ask: Ask) -> Answer:
     if not ask.schedules:
         raise NotApplicable("The learning rates are not known.")
 
-    def summed(frame: pd.DataFrame) -> np.ndarray:
+    def summed(frame: Frame) -> np.ndarray:
         out = np.empty(len(frame))
         runs, steps = frame["run"].astype(str).to_numpy(), frame["step"].to_numpy(float)
         for run in set(runs):
@@ -35,7 +34,7 @@ def power_law_lr(ask: Ask) -> Answer:
     return _forecast(ask, summed)
 
 
-def _forecast(ask: Ask, x_of: Callable[[pd.DataFrame], np.ndarray]) -> Answer:
+def _forecast(ask: Ask, x_of: Callable[[Frame], np.ndarray]) -> Answer:
     answer, done = Answer.empty(ask), {}
     for _, where, own, mates in ask.targets():
         source = own if len(own) > len(STARTS[0]) else mates
