@@ -161,7 +161,8 @@ def _work(units: Sequence[Unit], store: Store, jobs: int | None, progress: Progr
         report("backtest", done, len(units))
         if todo:
             parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-            for scored in parallel(delayed(run_unit)(unit) for unit in todo):
+            finished: Any = parallel(delayed(run_unit)(unit) for unit in todo)
+            for scored in finished:
                 store.put(scored)
                 found[scored.info["key"]] = scored
                 done += 1

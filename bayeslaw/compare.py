@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -140,12 +140,12 @@ def compare(
 
 def applicable(runs: Runs, schedules: Mapping[str, Schedule | str] | None = None) -> list[Card]:
     """The shipped cards whose columns the runs have."""
-    found = []
+    found, frame = [], cast(Any, runs.frame)
     for name in card_names():
         card = load_card(name)
         law = get_law(card.law)
         try:
-            usable(law, runs.frame[runs.frame["kept"]], "runs")
+            usable(law, frame[frame["kept"]], "runs")
             if "schedule" in law.covariates:
                 schedules_of(runs, schedules)
         except FitError:

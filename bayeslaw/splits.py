@@ -93,17 +93,17 @@ def by_run(runs: Runs, *, only: Sequence[str] = ()):
     return _some(out, "to leave one run out there must be two")
 
 
-def by_size(runs: Runs, **_: Any):
+def by_size(runs: Runs, **ignored: Any):
     """Leave one size (``n_params``) out."""
     return _by_column(runs, "n_params", "size")
 
 
-def by_group(runs: Runs, **_: Any):
+def by_group(runs: Runs, **ignored: Any):
     """Leave one group (corpus, family) out."""
     return _by_column(runs, "group", "group")
 
 
-def by_largest(runs: Runs, **_: Any):
+def by_largest(runs: Runs, **ignored: Any):
     """Leave the largest size out, of each group that has two sizes; the other groups stay whole."""
     kept, _, _ = _basics(runs)
     sizes = _column(runs, "n_params", "largest").to_numpy(float)
@@ -119,7 +119,7 @@ def by_largest(runs: Runs, **_: Any):
     return _some(out, "to leave the largest size out there must be two sizes")
 
 
-def by_split(runs: Runs, *, column: str = "split", fit: str = "fit", test: str = "test", **_: Any):
+def by_split(runs: Runs, *, column: str = "split", fit: str = "fit", test: str = "test", **ignored: Any):
     """The user's own split: rows where ``column`` says ``fit`` are fitted, those where it says ``test`` are scored."""
     if column not in runs.frame:
         raise DataError(
@@ -157,10 +157,11 @@ def _basics(runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return runs.frame["kept"].to_numpy(bool), runs.frame["run"].astype(str).to_numpy(), share_of_run(runs)
 
 
-def _column(runs: Runs, name: str, way: str) -> pd.Series:
-    if name not in runs.frame or runs.frame[name].isna().all():
+def _column(runs: Runs, name: str, way: str) -> Any:
+    frame: Any = runs.frame
+    if name not in frame or frame[name].isna().all():
         raise DataError(f"A split by {way} needs the column {name}, which the runs do not have.")
-    return runs.frame[name]
+    return frame[name]
 
 
 def _by_column(runs: Runs, column: str, way: str) -> list[Split]:

@@ -195,8 +195,8 @@ def _published(runs: bl.Runs) -> dict[str, float]:
         level, a, alpha, b, c, beta, gamma = PUBLISHED[size]
         whole = Schedule.from_rows(rows["step"].to_numpy(), rows["lr"].to_numpy())
         x = rows_of(rows, {str(run): Schedule(whole.steps, whole.rates, 0)}, None)
-        arrived = -np.expm1(-beta * np.log1p(c * x["eta"] ** -gamma * x["since"]))
-        curve = level + a * x["S1"] ** -alpha - b * np.sum(x["drop"] * arrived, axis=1)
+        arrived = -np.expm1(-beta * np.log1p(c * np.exp(-gamma * x["log_eta"]) * x["since"]))
+        curve = level + a * x["S1"] ** -alpha - b * np.bincount(x["row"], x["drop"] * arrived, minlength=len(rows))
         out[size].append(float(np.sqrt(np.mean((curve - rows["loss"].to_numpy()) ** 2))))
     return {size: float(np.mean(v)) for size, v in out.items()}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayeslaw.baselines import BASELINES, Ask, NotApplicable, get_baseline
+from bayeslaw.baselines.annealing import loss, rows_of, slope
 from bayeslaw.baselines.base import thin
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule, get_law
@@ -126,3 +129,23 @@ def test_published_over_training_errors_come_out(shared_data):
     error = (100 * (found.centre / at["loss"] - 1).abs()).groupby(at["group"]).mean()
     published = {"c4_original": 1.223, "rpj": 0.802, "rw_original": 1.030}
     assert error.round(3).to_dict() == published
+
+
+@pytest.mark.parametrize("name", ["tissue", "multi_power"])
+def test_the_gains_derivatives_are_right(name):
+    module = importlib.import_module(f"bayeslaw.baselines.{name}")
+    held = pd.concat([curve(run, TRUTH, "plain", 0.0, np.random.default_rng(0)) for run in LINES], ignore_index=True)
+    rows = rows_of(held, SCHEDULES, 0.999)
+    p = np.array([1.0, -0.5, -0.7, *module.GAIN.starts[-1]])
+    exact = slope(p, module.GAIN, rows)
+    for k in range(len(p)):
+        step = 1e-5 * np.eye(len(p))[k]
+        by_hand = (loss(p + step, module.GAIN, rows) - loss(p - step, module.GAIN, rows)) / 2e-5
+        np.testing.assert_allclose(exact[:, k], by_hand, rtol=1e-5, atol=1e-8)
+    if name == "multi_power":
+        gain = module.GAIN.terms(p[3:], rows)[0]
+        b, c, beta, gamma = np.exp(p[3:])
+        for run in LINES:
+            mine = (held["run"] == run).to_numpy()
+            whole = b * SCHEDULES[run].multipower_drop(held["step"][mine], c, beta, gamma)
+            np.testing.assert_allclose(gain[mine], whole, rtol=0.02, atol=2e-3)

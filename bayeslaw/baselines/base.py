@@ -109,10 +109,11 @@ class Point:
     residuals: np.ndarray
 
 
-def point_fit(curve: Curve, starts: Sequence[Any], y: np.ndarray, *, huber: bool = True) -> Point:
-    """Least Huber error of the log loss (``huber=False``: least squares), the best of several starts.
+def point_fit(curve: Curve, starts: Sequence[Any], y: np.ndarray, *, slope: Curve | None = None) -> Point:
+    """Least Huber error of the log loss, the best of several starts.
 
-    ``curve(p)`` gives losses (n,). NotApplicable if there are fewer points than parameters, or no start leads anywhere.
+    ``curve(p)`` gives losses (n,), ``slope(p)`` their derivatives (n, k), taken by differences if left out.
+    NotApplicable if there are fewer points than parameters, or no start leads anywhere.
     """
     from scipy.optimize import least_squares
 
@@ -125,10 +126,14 @@ def point_fit(curve: Curve, starts: Sequence[Any], y: np.ndarray, *, huber: bool
         with np.errstate(all="ignore"):
             return np.nan_to_num(np.log(np.maximum(curve(p), 1e-3)) - log_y, nan=10.0, posinf=10.0, neginf=-10.0)
 
+    def error_slope(p):
+        assert slope is not None
+        with np.errstate(all="ignore"):
+            return np.nan_to_num(slope(p) / np.maximum(curve(p), 1e-3)[:, None], posinf=1e6, neginf=-1e6)
+
     for start in starts:
-        found = least_squares(
-            error, np.asarray(start, float), loss="huber" if huber else "linear", f_scale=HUBER, max_nfev=300
-        )
+        jac: Any = "2-point" if slope is None else error_slope
+        found = least_squares(error, np.asarray(start, float), jac=jac, loss="huber", f_scale=HUBER, max_nfev=300)
         if best is None or found.cost < best.cost:
             best = found
     if best is None or not np.isfinite(best.cost):
@@ -138,14 +143,14 @@ def point_fit(curve: Curve, starts: Sequence[Any], y: np.ndarray, *, huber: bool
 
 
 def residual_bootstrap(
-    curve: Curve, point: Point, rng: np.random.Generator, *, replicates: int = REPLICATES, huber: bool = True
+    curve: Curve, point: Point, rng: np.random.Generator, *, slope: Curve | None = None, replicates: int = REPLICATES
 ) -> np.ndarray:
     """Parameters (replicates, k) fitted again to the curve with its residuals drawn anew, independently."""
     level = curve(point.p)
     out = []
     for _ in range(replicates):
         y = level * np.exp(rng.choice(point.residuals, len(level)))
-        out.append(point_fit(curve, [point.p], y, huber=huber).p)
+        out.append(point_fit(curve, [point.p], y, slope=slope).p)
     return np.array(out)
 
 

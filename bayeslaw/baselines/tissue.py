@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayeslaw.baselines.annealing import Gain, annealing
+from bayeslaw.baselines.annealing import Gain, Rows, annealing
 from bayeslaw.baselines.base import Answer, Ask
 
 #: share of a drop's momentum that is kept per step, as the paper sets it
 LAM = 0.999
-GAIN = Gain(lambda q, rows: np.exp(q[0]) * rows["S2"], ((-0.7,), (-1.6,)))
+
+
+def _gain(q: np.ndarray, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """``q`` is the log of C."""
+    gain = np.exp(q[0]) * rows["S2"]
+    return gain, gain[:, None]
+
+
+GAIN = Gain("tissue", _gain, ((-0.7,), (-1.6,)))
 
 
 def tissue(ask: Ask) -> Answer:
