@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
+from bayeslaw.errors import DataError
 
 #: a pandas DataFrame; its stubs lose track of what a selection returns
 Frame = Any
@@ -57,6 +58,8 @@ def parts_of(
             alone = bins["count"] == 1
             own = np.where(alone, noise, noise / np.sqrt(bins["n_eff"]))
             tables.append(bins.assign(level="curve", noise=noise, own_noise=own))
+        if not tables:
+            raise DataError("Runs of one point each have no curve to smooth: score the level 'raw'.")
         columns = dict.fromkeys(c for t in tables for c in t.columns if is_canonical(c))
         rows = pd.concat(tables, ignore_index=True).reindex(columns=[*columns, "level", "noise", "own_noise"])
         out.append(Part(split.name, split.fold, split.origin, _with_reach(rows, learn, given), given))

@@ -42,7 +42,9 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
     model = _same_model(result.meta.get("models", {}), card)
     if model is None:
         return [f"The backtest has no model like this fit's ({card.name}), so it says nothing of these bands."]
-    points = result.points[(result.points["model"] == model) & (result.points["level"] == "raw")]
+    points = result.points[result.points["model"] == model]
+    # of observed losses, unless the backtest scored smoothed curves alone
+    points = points[points["level"] == ("raw" if (points["level"] == "raw").any() else "curve")]
     out = []
     if model != card.name:
         out.append(f"The backtest is of {model}, a rough stand-in for the posterior that forecasts here.")

@@ -71,7 +71,7 @@ def by_origin(runs: Runs, *, origins: Sequence[float] = ORIGINS, only: Sequence[
     """
     kept, names, share = _basics(runs)
     out = []
-    for run in only or runs.names:
+    for run in _named(runs, only):
         mine = kept & (names == run)
         if mine.sum() < 2 * FEWEST_ROWS:
             continue
@@ -88,7 +88,7 @@ def by_origin(runs: Runs, *, origins: Sequence[float] = ORIGINS, only: Sequence[
 def by_run(runs: Runs, *, only: Sequence[str] = ()):
     """Leave one run out: all the others are fitted."""
     kept, names, _ = _basics(runs)
-    wanted = (only or runs.names) if len(runs.names) > 1 else ()
+    wanted = _named(runs, only) if len(runs.names) > 1 else ()
     out = [Split(f"{run} left out", str(run), 0.0, kept & (names != run), kept & (names == run)) for run in wanted]
     return _some(out, "to leave one run out there must be two")
 
@@ -155,6 +155,13 @@ def _basics(runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not runs.has_loss:
         raise DataError(f"{runs.source} has no losses to score against.")
     return runs.frame["kept"].to_numpy(bool), runs.frame["run"].astype(str).to_numpy(), share_of_run(runs)
+
+
+def _named(runs: Runs, only: Sequence[str]) -> Sequence[str]:
+    """The runs to score; DataError if one of them is not there."""
+    if only:
+        runs.select(*only)
+    return only or runs.names
 
 
 def _column(runs: Runs, name: str, way: str) -> Any:

@@ -119,6 +119,21 @@ def test_a_dask_cluster_gives_the_same_numbers(few, reference):
         same(backtest(few, **QUICK), reference)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_cluster_samples_the_same_posterior(few):
+    distributed = pytest.importorskip("distributed")
+    ask = {"by": "run", "only": ["c4-1e+08", "web-1e+08"], "chains": 2, "warmup": 100, "draws": 100, "max_bins": 12,
+           "baselines": (), "forecast_draws": 100}  # fmt: skip
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        there = backtest(few, "chinchilla", **ask)
+    same(there, backtest(few, "chinchilla", **ask))
+
+
 def test_the_posterior_beside_baselines(toy_runs):
     held = toy_runs.where("n_params <= 3e8")
     result = backtest(held, "chinchilla", by="run", only=["web-3e+08"], approx="laplace", baselines=["last value"],
@@ -222,6 +237,9 @@ def test_wrong_questions_are_refused(few, tmp_path):
         backtest(few, [], by="run", baselines=["Tissue"])
     with pytest.raises(DataError, match="no losses"):
         backtest(Runs.from_frame(few.frame.drop(columns="loss"), need_loss=False), by="run")
+    points = few.where("step == 20000")
+    with pytest.raises(DataError, match="no curve to smooth"):
+        backtest(points, [], by="run", levels=["curve"])
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="Cannot make the folder"):
         Store(tmp_path / "file" / "x")

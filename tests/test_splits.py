@@ -84,6 +84,8 @@ def test_leaks_and_impossible_ways_are_refused(runs):
         make_splits(runs, "week")
     with pytest.raises(DataError, match="there must be two"):
         make_splits(runs.select("c4-1e+08"), "run")
+    with pytest.raises(DataError, match="no run 'c5'"):
+        make_splits(runs, "origin", only=["c5"])
     plain = Runs.from_frame({"run": ["a", "b"], "loss": [3.0, 2.9], "tokens": [1e9, 2e9]})
     with pytest.raises(DataError, match="needs the column n_params"):
         make_splits(plain, "size")
