@@ -10,6 +10,7 @@ at its mode, for exploring; such tables are printed and never written to the pag
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -41,7 +42,12 @@ PUBLISHED_P4 = {"c4_original": (1.223, 4.295), "rpj": (0.802, 0.732), "rw_origin
 
 
 def schedules(options: argparse.Namespace) -> str:
-    """Unseen schedules: one fit of three sizes on ``split == 'fit'``, scored on ``split == 'test'``."""
+    """Unseen schedules: one fit of three sizes on ``split == 'fit'``, scored on ``split == 'test'``.
+
+    MultiPowerLaw's curves; the rate before the first row is a linear warm-up. Baselines are fitted one size at a time.
+    "Published coefficients" are those of Luo et al.'s repository, to three decimals, put through this scorer: that
+    their RMSE comes out near the published one validates it. Least Huber error finds other coefficients than theirs.
+    """
     runs = bl.load(DATA / "multipowerlaw" / "runs.csv")
     result = _run(options, runs, "multi-power", ANNEALING, by="split", most_rows=1000)
     frame = result.frame[result.frame["level"] == "raw"].assign(size=lambda f: f["run"].str.split("/").str[0])
@@ -60,7 +66,11 @@ def schedules(options: argparse.Namespace) -> str:
 
 
 def prefixes(options: argparse.Namespace) -> str:
-    """The rest of a run from its first part, with the families ``split == 'fit'`` of three sizes."""
+    """The rest of a run from its first part, with the families ``split == 'fit'`` of three sizes.
+
+    Seen are a run's rows with step up to the share of its last step; the future rate is known. Tissue and multi-power
+    take the gain of annealing from the family and the rest from the prefix; power laws see the prefix alone.
+    """
     runs = bl.load(DATA / "multipowerlaw" / "runs.csv")
     frame, share = runs.frame, share_of_run(runs)
     family = (frame["split"] == "fit").to_numpy()
@@ -91,7 +101,10 @@ def prefixes(options: argparse.Namespace) -> str:
 
 
 def overtraining(options: argparse.Namespace) -> str:
-    """Over-training, three corpora in one fit: five cheap runs of each, scored on the rest (Gadre et al.)."""
+    """Over-training, three corpora in one fit: five cheap runs of each, scored on the rest (Gadre et al.).
+
+    The published law is fitted here as its authors do, one corpus at a time, and gives the published errors.
+    """
     runs = bl.load(DATA / "gadre-overtraining" / "runs.csv")
     frame = runs.frame
     cheap = (frame["chinchilla_mult"] == 1) & (frame["n_params"] < 5e8)
@@ -111,7 +124,11 @@ def overtraining(options: argparse.Namespace) -> str:
 
 
 def runs_out(options: argparse.Namespace) -> str:
-    """Train curves of cosine and WSD schedules (``lr-schedules``): each run left out in turn."""
+    """Train curves of cosine and WSD schedules (``lr-schedules``): each run left out in turn.
+
+    All runs share one data order, and so their noise; it is declared not available here, as no forecast uses it. The
+    resumed decay tails' history is the one that the data's page states.
+    """
     runs = bl.load(DATA / "lr-schedules" / "runs.csv")
     splits = by_run(runs)[:: options.every]
     result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs))
@@ -119,7 +136,10 @@ def runs_out(options: argparse.Namespace) -> str:
 
 
 def tails(options: argparse.Namespace) -> str:
-    """Decay tails of 166M from fits of 60M and 93M: given their first 20 %, and without."""
+    """Decay tails of 166M from fits of 60M and 93M: given their first 20 %, and without.
+
+    Histories as above; siblings' shared noise is declared not available.
+    """
     runs = bl.load(DATA / "lr-schedules" / "runs.csv")
     frame = runs.frame
     small = (frame["n_params"] < 1.2e8).to_numpy()
@@ -292,8 +312,10 @@ def main() -> None:
     for name in options.study or list(STUDIES):
         start = time.perf_counter()
         extra = " --refit" if options.refit and name == "prefixes" else ""
-        title = (STUDIES[name].__doc__ or name).splitlines()[0].rstrip(".")
-        text = f"## {title}\n\n    python benchmarks/backtests.py {name}{extra}\n\n{STUDIES[name](options)}"
+        title = (STUDIES[name].__doc__ or name).splitlines()[0].rstrip(".").replace("``", "`")
+        about = inspect.cleandoc(STUDIES[name].__doc__ or "").partition("\n\n")[2].replace("``", "`")
+        command = f"    python benchmarks/backtests.py {name}{extra}\n\n"
+        text = f"## {title}\n\n{command}{about}{chr(10) * 2 * bool(about)}{STUDIES[name](options)}"
         print(text + f"\n({time.perf_counter() - start:.0f} s)\n", flush=True)
         if not (options.approx or options.model or options.every > 1):
             _write(name + ("-refit" if extra else ""), text)

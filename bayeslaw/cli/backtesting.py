@@ -38,7 +38,7 @@ def _origins(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
     return found
 
 
-@click.command()
+@click.command(short_help="Score forecasts of what is known already.")
 @click.argument("data", nargs=-1, required=True, metavar="RUNS...")
 @reading_options
 @click.option("-m", "--model", "models", multiple=True, default=("chinchilla",), show_default=True,
@@ -120,7 +120,7 @@ def backtest(
         say(f"drew {plot}")
 
 
-@click.command()
+@click.command(short_help="Rank model cards on your runs by held-out score.")
 @click.argument("data", nargs=-1, required=True, metavar="RUNS...")
 @reading_options
 @click.option("-m", "--model", "models", multiple=True, help="A model card; repeat it. By default all that fit.")
