@@ -194,7 +194,7 @@ def test_json_comes_back_whole(reference, tmp_path):
     path = tmp_path / "fit.backtest.json"
     reference.save(path)
     back = Backtest.load(path)
-    pd.testing.assert_frame_equal(back.frame, reference.frame, rtol=1e-4, check_dtype=False)
+    pd.testing.assert_frame_equal(back.frame, reference.frame, rtol=1e-4, atol=1e-5, check_dtype=False)
     content = json.loads(path.read_text())
     assert content["schema"] == "bayeslaw.backtest/1"
     assert {"cover90", "cover90_lo", "crps"} <= set(content["summary"][0])
