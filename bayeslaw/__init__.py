@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from bayeslaw import errors as errors
     from bayeslaw import laws as laws
     from bayeslaw import live as live
+    from bayeslaw.backtest import backtest as backtest
+    from bayeslaw.backtest_result import Backtest as Backtest
     from bayeslaw.cards import Card as Card
     from bayeslaw.cards import load_card as load_card
+    from bayeslaw.compare import compare as compare
     from bayeslaw.data.bins import Bins as Bins
     from bayeslaw.data.runs import Runs as Runs
     from bayeslaw.fit import Fit as Fit
@@ -33,19 +36,23 @@ if TYPE_CHECKING:
     from bayeslaw.laws import LAWS as LAWS
     from bayeslaw.readers import load as load
     from bayeslaw.storage import load_fit as load_fit
+    from bayeslaw.whatif import what_if as what_if
 
 __version__ = "0.1.0"
 
 #: public name -> the module that defines it; a module that is itself public maps to None.
 _HOME: dict[str, str | None] = {
+    "Backtest": "bayeslaw.backtest_result",
     "Band": "bayeslaw.forecast",
     "Bins": "bayeslaw.data.bins",
     "Card": "bayeslaw.cards",
     "Fit": "bayeslaw.fit",
     "LAWS": "bayeslaw.laws",
     "Runs": "bayeslaw.data.runs",
+    "backtest": "bayeslaw.backtest",
     "cards": None,
     "datasets": None,
+    "compare": "bayeslaw.compare",
     "errors": None,
     "fit": "bayeslaw.fit",
     "forecast": "bayeslaw.forecast",
@@ -54,6 +61,7 @@ _HOME: dict[str, str | None] = {
     "load": "bayeslaw.readers",
     "load_card": "bayeslaw.cards",
     "load_fit": "bayeslaw.storage",
+    "what_if": "bayeslaw.whatif",
 }
 
 __all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

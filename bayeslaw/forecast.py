@@ -64,6 +64,7 @@ def forecast(
     schedules: Mapping[str, Schedule | str] | None = None,
     draws: int = 1000,
     seed: int = 0,
+    backtest: Any = None,
 ) -> Band:
     """Forecast losses at the rows of ``at``.
 
@@ -80,6 +81,8 @@ def forecast(
         ``at`` together.
     draws : posterior draws used, at most as many as the fit has.
     seed : the same seed gives the same band.
+    backtest : a ``Backtest`` of the same model; the band's notes then say how often bands have held as far out as
+        these rows, and where they lie farther out than anything tested.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def forecast(
     with jax.enable_x64(True):
         curve, observed, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
     frame = _summary(rows.frame, curve, observed, levels)
+    if backtest is not None:
+        notes = [*notes, *backtest.told(fit, frame, None if known is None else known.frame)]
     return Band(frame, curve, observed, levels, tuple(notes))
 
 

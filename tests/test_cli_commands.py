@@ -78,7 +78,7 @@ class Engine:
     def __str__(self):
         return "Fit of chinchilla."
 
-    def forecast(self, fit, at, given=None, levels=(0.5, 0.9), seed=0):
+    def forecast(self, fit, at, given=None, levels=(0.5, 0.9), seed=0, backtest=None):
         self.asked |= {"at": at, "given": given, "levels": levels, "seed": seed}
         frame = at.frame[[c for c in ("run", "n_params", "step", "tokens") if c in at.frame]].reset_index(drop=True)
         frame["mean"] = frame["median"] = np.linspace(3, 2.5, len(frame))

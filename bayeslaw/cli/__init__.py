@@ -11,6 +11,7 @@ import os
 import click
 
 from bayeslaw import __version__
+from bayeslaw.cli.backtesting import backtest, compare
 from bayeslaw.cli.cache import keep_compiled
 from bayeslaw.cli.catalog import laws, models
 from bayeslaw.cli.demo import demo
@@ -33,7 +34,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (load, fit, check, forecast, models, laws, demo):
+for command in (load, fit, check, forecast, backtest, compare, models, laws, demo):
     cli.add_command(command)
 
 

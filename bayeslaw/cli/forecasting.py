@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -29,23 +30,31 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[fl
 
 @click.command()
 @click.argument("path", metavar="FIT")
-@click.option("--at", required=True, metavar="FILE", help="The rows to forecast: a table like the log, without losses.")
+@click.option("--at", metavar="FILE", help="The rows to forecast: a table like the log, without losses.")
+@click.option("--schedule", "schedules", multiple=True, metavar="LINE",
+              help="Instead of --at: how a run would go on, e.g. wsd:decay=0.2 (decay from now).")  # fmt: skip
+@click.option("--run", metavar="RUN", help="With --schedule: the run that goes on.")
 @click.option("--given", metavar="FILE", help="What is known of those runs so far: a log.")
 @reading_options
 @click.option("--levels", default="50,90", show_default=True, callback=_levels, help="Levels of the bands, per cent.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same band."
 )
+@click.option("--backtest", "tested", metavar="FILE",
+              help="A saved backtest: how such bands have held.  [FIT.backtest.json]")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Write the band as CSV; - is stdout.")
 @click.option("--plot", metavar="FILE", help="Draw the band, e.g. band.png.")
 @json_option
 def forecast(
     path: str,
-    at: str,
+    at: str | None,
+    schedules: tuple[str, ...],
+    run: str | None,
     given: str | None,
     reading: Reading,
     levels: tuple[float, ...],
     seed: int,
+    tested: str | None,
     output: str | None,
     plot: str | None,
     as_json: bool,
@@ -54,16 +63,32 @@ def forecast(
 
     Prints a table; --json and -o give all columns. lo90 and hi90 bound an observed loss with probability 90 per cent,
     curve_lo90 and curve_hi90 the smooth curve beneath the noise.
+
+    With --schedule it tells where a run would end under each learning-rate schedule: what a line leaves out (peak,
+    warm-up, and for wsd the total of a decay from now) is taken from the run.
     """
     import bayeslaw
 
+    if (at is None) == (not schedules):
+        raise click.UsageError("Say what to forecast: rows with --at FILE, or a schedule with --schedule LINE.")
+    if run is not None and not schedules:
+        raise click.UsageError("--run goes with --schedule; the rows of --at name their runs themselves.")
     if as_json and output == "-":
         raise click.UsageError("--json and -o - both want stdout; leave one of them out.")
     writable(output)
     drawable(plot)
-    rows = reading.read(at, need_loss=False)
     known = None if given is None else reading.read(given)
-    band = bayeslaw.forecast(bayeslaw.load_fit(path), at=rows, given=known, levels=levels, seed=seed)
+    backtest = stored_backtest(path, tested)
+    if at is None:
+        from bayeslaw.cli.whatif import answer
+
+        found = bayeslaw.what_if(
+            bayeslaw.load_fit(path), run, schedules=schedules, given=known, levels=levels, seed=seed, backtest=backtest
+        )
+        answer(found, levels, output, plot, as_json)
+        return
+    rows = reading.read(at, need_loss=False)
+    band = bayeslaw.forecast(bayeslaw.load_fit(path), at=rows, given=known, levels=levels, seed=seed, backtest=backtest)
     for note in band.notes:
         say(note)
     if output is not None:
@@ -80,6 +105,16 @@ def forecast(
 
         plot_band(band, known, given=known, level=max(levels)).savefig(plot)
         say(f"drew {plot}")
+
+
+def stored_backtest(path: str, tested: str | None) -> Any:
+    """The backtest that was named, or the one that lies beside the fit (fit.nc: fit.backtest.json), or None."""
+    from bayeslaw.backtest_result import Backtest
+
+    beside = Path(path).with_suffix(".backtest.json")
+    if tested is None and not beside.is_file():
+        return None
+    return Backtest.load(tested if tested is not None else beside)
 
 
 def print_band(frame: Any, levels: tuple[float, ...], *, quiet: bool = False) -> None:

@@ -1,0 +1,104 @@
+"""What one split of a backtest asks: the rows to score, on the raw level and smoothed, and how far out they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data.columns import is_canonical
+from bayeslaw.data.runs import Runs
+from bayeslaw.errors import DataError
+
+#: a pandas DataFrame; its stubs lose track of what a selection returns
+Frame = Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one split asks: rows to forecast with their losses, and what the forecast is given.
+
+    ``rows`` has the canonical columns and ``level`` ("raw" or "curve"), ``noise`` and ``own_noise`` (relative sd of a
+    raw row, and of the mean that stands here; curve level only), ``final``, ``reach``, ``reach_n``."""
+
+    name: str
+    fold: str
+    origin: float
+    rows: Frame
+    given: Runs | None
+
+
+def plain(runs: Runs) -> Frame:
+    """The kept rows, each run's in the order of its axis."""
+    return runs.frame.iloc[runs.curves.order].reset_index(drop=True)
+
+
+def parts_of(
+    runs: Runs, splits: Sequence[Any], levels: Sequence[str], most_rows: int, most_bins: int
+) -> tuple[Part, ...]:
+    """The parts of splits that share their fitted rows: rows to score thinned and binned, and how far out they lie."""
+    out = []
+    for split in splits:
+        score, learn = runs.where(split.score), runs.where(split.learn)
+        given = runs.where(split.given) if split.given is not None and split.given.any() else None
+        tables: list[Any] = []
+        if "raw" in levels:
+            rows = plain(score)
+            place, size = rows.groupby("run").cumcount(), rows.groupby("run")["run"].transform("size")
+            # the last row of each run is always among those that are kept
+            behind = (size - 1 - place).to_numpy()
+            stride = np.ceil(size.to_numpy() / most_rows)
+            tables.append(rows[behind % stride == 0].assign(level="raw", noise=0.0, own_noise=0.0))
+        if "curve" in levels and not score.one_point:
+            bins = score.bins(max_bins=most_bins).frame
+            noise = (bins["spread"] / bins["loss"]).fillna(0.0)
+            alone = bins["count"] == 1
+            own = np.where(alone, noise, noise / np.sqrt(bins["n_eff"]))
+            tables.append(bins.assign(level="curve", noise=noise, own_noise=own))
+        if not tables:
+            raise DataError("Runs of one point each have no curve to smooth: score the level 'raw'.")
+        columns = dict.fromkeys(c for t in tables for c in t.columns if is_canonical(c))
+        rows = pd.concat(tables, ignore_index=True).reindex(columns=[*columns, "level", "noise", "own_noise"])
+        out.append(Part(split.name, split.fold, split.origin, _with_reach(rows, learn, given), given))
+    return tuple(out)
+
+
+def _with_reach(rows: Frame, learn: Runs, given: Runs | None) -> Frame:
+    known = plain(learn) if given is None else pd.concat([plain(learn), plain(given)], ignore_index=True)
+    reach, reach_n, seen = how_far(rows, known)
+    rows = rows.assign(reach=reach, reach_n=reach_n, seen=seen, final=False)
+    axis = next((name for name in ("step", "tokens", "flops") if name in rows and rows[name].notna().all()), None)
+    keys = ["run", "level", *(["exit_step"] if "exit_step" in rows else [])]
+    last = rows.groupby(keys, dropna=False, sort=False)[axis].idxmax() if axis else rows.index
+    rows.loc[last, "final"] = True
+    return rows
+
+
+def how_far(rows: Frame, known: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far beyond what is known each row lies: ``reach`` in tokens or steps, ``reach_n`` in size, and ``seen``.
+
+    For a run that is partly ``seen``, reach is its x over the last known x of its own; for another, over the largest x
+    of any known run. ``reach_n`` is its size over the largest known. NaN where a column is missing.
+    """
+    runs = rows["run"].astype(str).to_numpy()
+    reach, reach_n = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    seen = np.isin(runs, known["run"].astype(str).unique())
+    for name in ("tokens", "step"):
+        if name in rows and name in known and rows[name].notna().all() and known[name].notna().all():
+            x = known[name].to_numpy(float)
+            last = dict(zip(*_last(known["run"].astype(str).to_numpy(), x), strict=True))
+            reach = rows[name].to_numpy(float) / np.array([last.get(run, x.max()) for run in runs])
+            break
+    if "n_params" in rows and "n_params" in known:
+        reach_n = rows["n_params"].to_numpy(float) / float(known["n_params"].max())
+    return reach, reach_n, seen
+
+
+def _last(runs: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    names, code = np.unique(runs, return_inverse=True)
+    out = np.zeros(len(names))
+    np.maximum.at(out, code, x)
+    return names, out

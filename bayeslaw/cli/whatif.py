@@ -1,0 +1,61 @@
+"""``bayeslaw forecast FIT --schedule ...``: the table of where a run would end, and its pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bayeslaw.cli.guard import say
+from bayeslaw.cli.output import cell, emit_json, emit_table, rows_of
+
+if TYPE_CHECKING:
+    from bayeslaw.whatif import WhatIf
+
+
+def answer(found: WhatIf, levels: tuple[float, ...], output: str | None, plot: str | None, as_json: bool) -> None:
+    """Print the what-if table, write the bands as CSV, draw them; notes go to stderr."""
+    import pandas as pd
+
+    for note in found.notes:
+        say(note)
+    if output is not None:
+        bands = pd.concat([b.frame.assign(schedule=name) for name, b in found.bands.items()], ignore_index=True)
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            bands.to_csv(file, index=False, lineterminator="\n")
+    if as_json:
+        columns = list(found.frame.columns)
+        emit_json("what-if", columns, levels=list(levels), rows=rows_of(found.frame), notes=list(found.notes))
+    elif output != "-":
+        _print(found, levels)
+    if plot is not None:
+        from bayeslaw.plots.whatif import plot_what_if
+
+        plot_what_if(found, level=max(levels)).savefig(plot)
+        say(f"drew {plot}")
+
+
+def _print(found: WhatIf, levels: tuple[float, ...]) -> None:
+    from bayeslaw.data.units import human
+
+    names = [f"{100 * level:g}" for level in sorted(levels)]
+    tokens = "tokens" in found.frame and bool(found.frame["tokens"].notna().any())
+    header = ["schedule", "ends at step", *(["tokens"] if tokens else []), "last lr", "final loss"]
+    header += [f"{name} % band" for name in names] + ["less than the first by (90 % band)"]
+    rows = []
+    for i, row in enumerate(found.frame.to_dict(orient="records")):
+        gain = f"{row['gain']:.4f} ({row['gain_lo90']:.4f} - {row['gain_hi90']:.4f})" if i else "-"
+        rows.append(
+            [
+                str(row["schedule"]),
+                f"{row['step']:,.0f}",
+                *([cell(row["tokens"], lambda value: human(value, 4))] if tokens else []),
+                f"{row['lr']:.2g}",
+                f"{row['median']:.4f}",
+                *[f"{row['lo' + name]:.4f} - {row['hi' + name]:.4f}" for name in names],
+                gain,
+            ]
+        )
+    click.echo(f"run {found.frame['run'].iloc[0]}")
+    emit_table(header, rows)
+    say("losses in nats per token; bands are for an observed loss, the difference is of the curves.")

@@ -1,0 +1,211 @@
+"""``compare``: which model card to use on one's own runs, by held-out score, and how sure that is.
+
+print(bl.compare(runs, ["chinchilla", "chinchilla-interaction"]))
+"""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.backtest import backtest
+from bayeslaw.backtest_parts import Frame
+from bayeslaw.backtest_result import Backtest
+from bayeslaw.cards import Card, card_names, load_card
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.assemble import usable
+from bayeslaw.engine.rows import schedules_of
+from bayeslaw.errors import FitError
+from bayeslaw.fit import fit
+from bayeslaw.laws import Schedule, get_law
+from bayeslaw.splits import Split, share_of_run
+
+#: share of each run (of the runs, cheapest first, where each is one point) that leave-future-out fits
+SHARE = 0.7
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Cards ranked.
+
+    Attributes
+    ----------
+    frame : one row per card, best first. ``future_score``: mean log score of what was held back (higher is better),
+        with ``future_diff`` and ``future_se``: less the best card's, and the standard error of that over runs;
+        ``crps`` (nats) and ``cover90`` of the same forecasts; ``elpd_loo``, ``loo_diff``, ``loo_se``, ``weight``:
+        leave-one-out (by ``unit``), its difference to the best, the standard error of that, and the stacking weight.
+    sentence : which to use, and how sure that is.
+    future : the ``Backtest`` behind the leave-future-out columns.
+    notes : what to know about the scores.
+    """
+
+    frame: Frame
+    sentence: str
+    future: Backtest
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{'card':<24}{'future':>9}{'diff':>8}{'se':>7}{'covers':>8}{'LOO':>11}{'diff':>9}{'se':>8}"
+        lines = [head]
+        for row in self.frame.to_dict(orient="records"):
+            lines.append(
+                f"{row['model']:<24}{row['future_score']:>9.2f}{row['future_diff']:>8.2f}{row['future_se']:>7.2f}"
+                f"{row['cover90']:>8.0%}{row['elpd_loo']:>11.1f}{row['loo_diff']:>9.1f}{row['loo_se']:>8.1f}"
+            )
+        lines += ["", *textwrap.wrap(self.sentence, 90)]
+        for note in self.notes:
+            lines += textwrap.wrap(note, 90)
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {', '.join(self.frame['model'])}, best first>"
+
+
+def compare(
+    runs: Runs,
+    models: Sequence[str | Path | Card | Mapping[str, Any]] | None = None,
+    *,
+    unit: str = "run",
+    share: float = SHARE,
+    schedules: Mapping[str, Schedule | str] | None = None,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | bool | None = None,
+    **sampling: Any,
+) -> Comparison:
+    """Rank model cards on runs by leave-future-out and leave-one-out scores.
+
+    Leave-future-out fits the first ``share`` of every run and scores the rest; where every run is one point, the
+    cheapest runs are fitted and the dearest scored. It asks what a forecast asks, and decides where it can;
+    leave-one-out (``unit="run"``, or ``"bin"``) fits everything and asks how well gaps are filled.
+
+    Parameters
+    ----------
+    runs : runs with losses.
+    models : cards; by default every shipped one whose columns the runs have.
+    unit : what leave-one-out leaves out.
+    share : in (0, 1).
+    schedules : as in ``fit``.
+    seed, **sampling : ``chains``, ``warmup``, ``draws``, ``max_bins`` as in ``fit``.
+
+    Raises
+    ------
+    FitError
+        Fewer than two cards can be fitted, or the share is not in (0, 1).
+    DataError
+        Nothing can be held back.
+    """
+    import arviz_stats
+
+    if not 0 < share < 1:
+        raise FitError(f"share is between 0 and 1, not {share!r}.")
+    cards = [load_card(m) for m in models] if models is not None else applicable(runs, schedules)
+    if len({card.name for card in cards}) < max(len(cards), 2):
+        raise FitError(
+            f"To compare there must be two cards of different names that fit these runs; got "
+            f"{', '.join(card.name for card in cards) or 'none'}."
+        )
+    split = future_split(runs, share)
+    level = "raw" if runs.one_point else "curve"
+    future = backtest(runs, cards, splits=[split], baselines=(), schedules=schedules, levels=(level,), seed=seed,
+                      progress=progress, **sampling)  # fmt: skip
+    elpd, notes = {}, []
+    for card in cards:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said in our own words below
+            made = fit(runs, card, schedules=schedules, seed=seed, progress=progress, **sampling)
+            elpd[card.name] = made.loo(unit)
+        if not made.check().ok:
+            notes.append(f"{card.name}: its sampling did not pass all checks, so its scores may be off.")
+        if bool(getattr(elpd[card.name], "warning", False)):
+            notes.append(f"{card.name}: leave-one-out is unreliable here (influential {unit}s), trust it less.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table: Any = arviz_stats.compare(elpd)  # type: ignore[attr-defined]
+    frame = _future(future).join(
+        pd.DataFrame(
+            {"elpd_loo": table["elpd"], "loo_diff": -table["elpd_diff"].abs(), "loo_se": table["dse"],
+             "weight": table["weight"]}
+        ),
+        on="model",
+    )  # fmt: skip
+    return Comparison(frame, verdict(frame, split.name, unit), future, tuple(notes))
+
+
+def applicable(runs: Runs, schedules: Mapping[str, Schedule | str] | None = None) -> list[Card]:
+    """The shipped cards whose columns the runs have."""
+    found, frame = [], cast(Any, runs.frame)
+    for name in card_names():
+        card = load_card(name)
+        law = get_law(card.law)
+        try:
+            usable(law, frame[frame["kept"]], "runs")
+            if "schedule" in law.covariates:
+                schedules_of(runs, schedules)
+        except FitError:
+            continue
+        found.append(card)
+    return found
+
+
+def future_split(runs: Runs, share: float) -> Split:
+    """The first ``share`` of every run fitted and the rest scored; of single points, the cheapest runs."""
+    kept = runs.frame["kept"].to_numpy(bool)
+    if not runs.one_point:
+        early = share_of_run(runs) <= share
+        return Split(f"the last {1 - share:.0%} of every run", "future", share, kept & early, kept & ~early)
+    cost = _cost(runs.frame)
+    early = cost <= np.quantile(cost[kept], share)
+    return Split(f"the {1 - share:.0%} of runs that cost most", "future", 0.0, kept & early, kept & ~early)
+
+
+def _cost(frame: Frame) -> np.ndarray:
+    if "flops" in frame and frame["flops"].notna().all():
+        return frame["flops"].to_numpy(float)
+    found = np.ones(len(frame))
+    for name in ("n_params", "tokens", "step"):
+        if name in frame and frame[name].notna().all():
+            found = found * frame[name].to_numpy(float)
+    return found
+
+
+def _future(result: Backtest) -> Frame:
+    """Mean log score (higher is better) of each card, and paired differences to the best over runs."""
+    scores = result.frame.pivot_table(index="run", columns="model", values="log_score", sort=False) * -1
+    best = scores.mean().idxmax()
+    difference = scores.sub(scores[best], axis=0)
+    count = len(scores)
+    se = difference.std(ddof=1) / np.sqrt(count) if count > 1 else difference.iloc[0] * np.nan
+    means = result.frame.groupby("model", sort=False)[["crps", "cover90"]].mean()
+    frame = pd.DataFrame({"future_score": scores.mean(), "future_diff": difference.mean(), "future_se": se}).join(means)
+    frame["runs"] = count
+    return frame.sort_values("future_score", ascending=False).rename_axis("model").reset_index()
+
+
+def verdict(frame: Frame, held: str, unit: str) -> str:
+    """A sentence: which card to use, and how sure that is. ``frame`` as in ``Comparison``, best first."""
+    best, second = frame.iloc[0], frame.iloc[1]
+    gap, se = abs(float(second["future_diff"])), float(second["future_se"])
+    loo_best = frame.loc[frame["elpd_loo"].idxmax()]
+    agree = loo_best["model"] == best["model"]
+    other = f"Leave-one-out by {unit} agrees" if agree else f"Leave-one-out by {unit} prefers {loo_best['model']}"
+    if not agree and abs(float(best["loo_diff"])) < max(4.0, 2 * float(best["loo_se"])):
+        other += ", but not by enough to tell"
+    runs = int(best["runs"])
+    said = f"forecasting {held}, its log score is {gap:.2f} better than that of {second['model']}"
+    if not np.isfinite(se) or runs < 4:
+        return f"Use {best['model']}, but do not rely on it: {said}, on {runs} run{'s' * (runs > 1)} only. {other}."
+    said += f" (standard error {se:.2f} over {runs} runs)"
+    if gap > 2 * se and gap > 0.05:
+        sure = "surely" if agree and gap > 4 * se else "probably"
+        return f"Use {best['model']}; it is {sure} the better one: {said}. {other}."
+    return (
+        f"These runs cannot tell {best['model']} and {second['model']} apart: {said}. {other}. "
+        f"Use the simpler one, or the one whose law you trust beyond the data."
+    )

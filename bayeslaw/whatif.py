@@ -1,0 +1,200 @@
+"""``what_if``: where a run ends under learning-rate schedules that it has not run yet.
+
+    bl.what_if(fit, "my-run", schedules=["wsd:decay=0.2", "cosine:total=40000"])
+
+A schedule is written as ``Schedule.parse`` reads it, and may leave out what the run has settled already: its peak rate
+and its warm-up. ``wsd`` without a total decays from now: the decay's share of the whole then says where the run ends.
+Up to now the run's own history stands; the schedule's line decides what follows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.rows import schedules_of
+from bayeslaw.errors import FitError
+from bayeslaw.fit import Fit
+from bayeslaw.forecast import Band, forecast
+from bayeslaw.laws import Schedule, get_law
+from bayeslaw.laws.schedule_text import KINDS
+
+#: rows of a continued curve, from now to the end
+ROWS = 40
+#: a jump of the rate at the seam that is worth telling
+JUMP = 0.02
+COVARIATES = ("group", "n_params", "n_params_once", "n_params_recurrent", "recurrence", "exit_step")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WhatIf:
+    """What would come of each schedule.
+
+    Attributes
+    ----------
+    frame : one row per schedule: ``run``, ``schedule`` (as asked), ``step``, ``tokens``, ``lr`` at the end, ``mean``,
+        ``median``, ``lo50, hi50, lo90, hi90`` of the final observed loss, ``curve_*`` of the curve, and ``gain``: the
+        first schedule's final curve less this one's, mean and 90 % interval, ``gain_lo90``, ``gain_hi90``: of the same
+        draws, so that what they share cancels. Nats per token.
+    bands : schedule → ``Band`` from now to its end.
+    notes : what the reader should know.
+    """
+
+    frame: pd.DataFrame
+    bands: Mapping[str, Band]
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<WhatIf: {len(self.frame)} schedules of {self.frame['run'].iloc[0]}>"
+
+
+def what_if(
+    fit: Fit,
+    run: str | None = None,
+    *,
+    schedules: Sequence[str | Schedule],
+    given: Runs | pd.DataFrame | None = None,
+    levels: Sequence[float] = (0.5, 0.9),
+    rows: int = ROWS,
+    draws: int = 1000,
+    seed: int = 0,
+    backtest: Any = None,
+) -> WhatIf:
+    """Forecast the end of a run under schedules not yet run.
+
+    Parameters
+    ----------
+    fit : a fit whose law reads schedules (cards ``multi-power``, ``annealed``).
+    run : the run to continue; may be left out where the fit (or ``given``) has one only.
+    schedules : lines such as ``"wsd:decay=0.2"``, or ``Schedule`` records, which are taken as they are.
+    given : what is known of the run so far, in place of what was fitted.
+    levels, draws, seed, backtest : as in ``forecast``.
+    rows : rows of each band, evenly spaced from now to the end.
+
+    Raises
+    ------
+    FitError
+        The law reads no schedule, there is no such run, or a schedule ends before now.
+    DataError
+        A schedule's line cannot be read.
+    """
+    law = get_law(fit.card.law)
+    if "schedule" not in law.covariates:
+        raise FitError(
+            f"The law of this fit ({law.name}) reads no learning rates, so every schedule would end alike. "
+            f"Fit a card that does: multi-power or annealed."
+        )
+    if not schedules:
+        raise FitError('Name at least one schedule: schedules=["wsd:decay=0.2"].')
+    known = given if isinstance(given, Runs) or given is None else Runs.from_frame(given)
+    name = _pick(fit, run, known)
+    past, now = _past(fit, name, known)
+    base, per_step = _covariates(fit, name, known)
+    bands: dict[str, Band] = {}
+    notes: list[str] = []
+    table, first = [], None
+    for asked in schedules:
+        title = asked if isinstance(asked, str) else f"schedule {len(bands) + 1}"
+        ahead = asked if isinstance(asked, Schedule) else from_now(asked, past, now)
+        if ahead.total <= now:
+            raise FitError(
+                f"The schedule {title!r} ends at step {ahead.total:,}, and run {name!r} is at step {now:,} already. "
+                f"Give a larger total."
+            )
+        whole = _join(past, ahead, now)
+        before, after = float(past.rate(now)), float(whole.rate(now + 1))
+        if abs(after - before) > JUMP * max(before, whole.eta_peak):
+            notes.append(f"{title}: the rate jumps from {before:.3g} to {after:.3g} at step {now:,}.")
+        steps = np.unique(np.round(np.linspace(now, ahead.total, rows + 1)[1:]))
+        at = pd.DataFrame({"run": name, "step": steps, **base})
+        if per_step is not None:
+            at["tokens"] = steps * per_step
+        band = forecast(
+            fit, at, known, levels=levels, schedules={name: whole}, draws=draws, seed=seed, backtest=backtest
+        )
+        band.frame["lr"] = whole.rate(steps)
+        bands[title] = band
+        notes += band.notes
+        end = band.curve[:, -1]
+        first = end if first is None else first
+        gain = first - end
+        low, high = np.quantile(gain, [0.05, 0.95])
+        row = band.frame.iloc[-1].to_dict()
+        table.append(
+            {"run": name, "schedule": title} | row | {"gain": gain.mean(), "gain_lo90": low, "gain_hi90": high}
+        )
+    if per_step is not None:
+        notes.append(f"Tokens ahead are counted at {per_step:,.0f} a step, as so far.")
+    return WhatIf(pd.DataFrame(table), bands, tuple(dict.fromkeys(notes)))
+
+
+def from_now(text: str, past: Schedule, now: int) -> Schedule:
+    """A schedule's line with what it leaves out filled in from the run's past: peak and warm-up, and for ``wsd`` the
+    total of a decay that begins now. DataError if the line cannot be read."""
+    head, _, rest = text.partition(":")
+    kind = head.strip().lower().replace("-", "_")
+    pairs = [part.partition("=") for part in rest.split(",") if part.strip()]
+    named = {key.strip(): value.strip() for key, _, value in pairs}
+    if kind not in KINDS or not all(equals for _, equals, _ in pairs) or len(named) < len(pairs):
+        return Schedule.parse(text)  # which says what is wrong with it
+    named.setdefault("peak", repr(past.eta_peak))
+    named.setdefault("warmup", str(past.warmup))
+    if kind == "wsd" and "total" not in named:
+        try:
+            decay = float(named.get("decay", 0.2))
+        except ValueError:
+            return Schedule.parse(text)
+        # a share of the whole, of which what is done is the rest; or a number of steps
+        length = round(decay) if decay > 1 else math.ceil(now * decay / (1 - decay)) if 0 < decay < 1 else 0
+        if length < 2:
+            raise FitError(
+                f"decay={decay:g} in {text!r} leaves nothing to decay over: give a share such as 0.2, or steps."
+            )
+        named |= {"total": str(now + length), "decay": str(length)}
+    return Schedule.parse(f"{kind}:" + ",".join(f"{key}={value}" for key, value in named.items()))
+
+
+def _pick(fit: Fit, run: str | None, known: Runs | None) -> str:
+    there = list(known.names) if known is not None else list(fit.runs)
+    if run is None and len(there) == 1:
+        return there[0]
+    if run is None or run not in {*there, *fit.runs}:
+        some = ", ".join(map(repr, there[:5])) + (" ..." if len(there) > 5 else "")
+        raise FitError(f"{'Say which run to continue' if run is None else f'There is no run {run!r}'}: {some}.")
+    return run
+
+
+def _past(fit: Fit, run: str, known: Runs | None) -> tuple[Schedule, int]:
+    """The schedule so far and the last step known."""
+    if known is not None and run in known.names:
+        step: Any = known.curve(run)["step"] if "step" in known.frame else pd.Series(dtype=float)
+        if not len(step) or step.isna().any():
+            raise FitError(f"Run {run!r} has no steps in given: a schedule goes by steps.")
+        history = {run: fit.problem.schedules[run]} if run in fit.problem.schedules else None
+        return schedules_of(known.select(run), history=history)[run], int(step.max())
+    bins: Any = fit.problem.bins
+    return fit.problem.schedules[run], int(bins.loc[bins["run"] == run, "x_hi"].max())
+
+
+def _covariates(fit: Fit, run: str, known: Runs | None) -> tuple[dict[str, Any], float | None]:
+    """What is constant in the run, and its tokens per step where they are known."""
+    frame: Any = known.curve(run) if known is not None and run in known.names else fit.problem.bins
+    mine = frame[frame["run"] == run]
+    base = {c: mine[c].iloc[-1] for c in COVARIATES if c in mine and pd.notna(mine[c].iloc[-1])}
+    if "tokens" in mine and pd.notna(mine["tokens"].iloc[-1]):
+        return base, float(mine["tokens"].iloc[-1] / mine["step"].iloc[-1])
+    return base, None
+
+
+def _join(past: Schedule, ahead: Schedule, now: int) -> Schedule:
+    """The past up to step ``now``, then the schedule ahead."""
+    before, after = past.steps < now, ahead.steps > now + 1
+    steps = np.concatenate([past.steps[before], [now, now + 1], ahead.steps[after]])
+    rates = np.concatenate([past.rates[before], past.rate([now]), ahead.rate([now + 1]), ahead.rates[after]])
+    return Schedule(steps, rates, past.warmup if past.warmup <= now else ahead.warmup)
