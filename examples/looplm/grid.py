@@ -8,27 +8,32 @@ them to full length, and the decays that branch off the ends of some.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")  # the same curve again, on a GPU too
 
 import jax
-from corpus import load_corpus
+from corpus import Corpus, load_corpus
 from train import Config, branch, run, steps_done
 
-WIDTHS = (32, 52, 84, 124, 164)  # about 12 width^2 parameters in the block: 12k, 33k, 85k, 185k, 323k
+# About 12 width^2 parameters in the block: 7k, 19k, 49k, 102k, 185k, spaced nearly like 53M, 134M, 374M, 778M, 1.36B.
+WIDTHS = (24, 40, 64, 92, 124)
 DEPTHS = (1, 2, 4, 8)
 HALF, FULL, DECAY = 450, 900, 150
-HOT = 0.1  # thirty times the others' learning rate
+LR = 0.045  # times width^-1/2: 0.009 for the narrowest, 0.004 for the widest
+HOT = 15  # times that
 
 
-def cell(corpus: str, width: int, depth: int, seed: int = 0, tag: str = "", **settings) -> Config:
-    return Config(f"{corpus}-d{width}-T{depth}-s{seed}{tag}", corpus, width, depth, seed, steps=FULL, **settings)
+def cell(corpus: str, width: int, depth: int, seed: int = 0, tag: str = "", hot: float = 1, **settings) -> Config:
+    name, lr = f"{corpus}-d{width}-T{depth}-s{seed}{tag}", round(hot * LR * width**-0.5, 5)
+    return Config(name, corpus, width, depth, seed, lr, steps=FULL, **settings)
 
 
 def grid() -> Iterator[tuple[Config, int]]:
@@ -36,13 +41,13 @@ def grid() -> Iterator[tuple[Config, int]]:
     coarse = [(w, t) for t in (1, 2, 4) for w in WIDTHS[::2]]
     between = [(w, t) for t in (1, 2, 4) for w in WIDTHS[1::2]]
     code = [cell("code", w, t) for w, t in [*coarse, *between, *((w, 8) for w in WIDTHS)]]
-    repeats = [cell("code", w, t, seed) for w, t in ((52, 4), (84, 2)) for seed in (1, 2)]
+    repeats = [cell("code", w, t, seed) for w, t in ((40, 4), (64, 2)) for seed in (1, 2)]
     odd = [
-        cell("code", 52, 4, tag="-hot", lr=HOT),
-        cell("code", 84, 2, tag="-corrupt", corrupt=(300, 310)),
+        cell("code", 40, 4, tag="-hot", hot=HOT),
+        cell("code", 64, 2, tag="-corrupt", corrupt=(300, 310)),
     ]
     prose = [cell("prose", w, t) for w, t in coarse]
-    decays = [branch(cell("code", w, t), DECAY) for w, t in ((32, 1), (52, 4), (84, 2), (124, 1))]
+    decays = [branch(cell("code", w, t), DECAY) for w, t in ((24, 1), (40, 4), (64, 2), (92, 1))]
     early = [*code[:14], *repeats, *odd, *code[14:], *prose]
     yield from ((config, HALF) for config in early)
     yield from ((config, FULL) for config in [*code[:14], *repeats, *prose, *odd, *code[14:]])
@@ -76,6 +81,21 @@ class Progress:
         print(f"{line:<100}" if end == "\r" else line, end=end, file=sys.stderr, flush=True)
 
 
+def note(out: Path, corpus: Corpus) -> None:
+    """Writes to ``made.json`` what the runs were made of. Raises ValueError where earlier runs read another text."""
+    path = out / "made.json"
+    made = json.loads(path.read_text()) if path.exists() else {}
+    before = made.get(corpus.name, {}).get("sha256", corpus.sha256)
+    if before != corpus.sha256:
+        raise ValueError(f"{corpus.name} is not the text that the runs in {out} have read; start in another folder")
+    made[corpus.name] = {"source": corpus.source, "sha256": corpus.sha256}
+    made["versions"] = {name: version(name) for name in ("jax", "equinox", "optax", "numpy")}
+    made["device"] = jax.devices()[0].device_kind
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(made, indent=1))
+    part.replace(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains the grid of looped language models, or goes on with it.")
     parser.add_argument("out", type=Path, help="folder of the checkpoints and logs, one file per run")
@@ -100,6 +120,7 @@ def main() -> None:
     for config, until in todo:
         if config.corpus not in corpora:
             corpora[config.corpus] = load_corpus(config.corpus, config.length, config.batch)
+            note(options.out, corpora[config.corpus])
         run(config, corpora[config.corpus], options.out, until, partial(progress.step, config, until=until))
 
 

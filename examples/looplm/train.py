@@ -82,7 +82,7 @@ def make_step(config: Config) -> Callable:
         (total, parts), grads = eqx.filter_value_and_grad(loss, has_aux=True)(model, rows, config.beta)
         updates, state = transform.update(grads, state, eqx.filter(model, eqx.is_inexact_array))
         model = eqx.apply_updates(model, jax.tree.map(lambda u: -lr * u, updates))
-        return model, state, {"total": total, **parts, "grad_norm": optax.global_norm(grads)}
+        return model, state, {"total": total, **parts, "grad_norm": optax.tree.norm(grads)}
 
     return step
 
