@@ -28,7 +28,7 @@ WIDTHS = (24, 40, 64, 92, 124)
 DEPTHS = (1, 2, 4, 8)
 HALF, FULL, DECAY = 450, 900, 150
 LR = 0.045  # times width^-1/2: 0.009 for the narrowest, 0.004 for the widest
-HOT = 15  # times that
+HOT = 56  # times that
 
 
 def cell(corpus: str, width: int, depth: int, seed: int = 0, tag: str = "", hot: float = 1, **settings) -> Config:
