@@ -38,7 +38,9 @@ def corpus(looplm):
 def tiny(looplm):
     def make(**settings):
         base = {"length": 12, "batch": 2, "steps": 8, "warmup": 2, "held_out_every": 4, "seed": 3}
-        return looplm["train"].Config(**{"name": "tiny", "corpus": "toy", "width": 8, "recurrence": 3, **base, **settings})
+        return looplm["train"].Config(
+            **{"name": "tiny", "corpus": "toy", "width": 8, "recurrence": 2, **base, **settings}
+        )
 
     return make
 
@@ -49,7 +51,7 @@ def log_of(path):
 
 
 def test_objective_by_hand(looplm):
-    # One token, three steps. Gates at logit 0 stop with chance a half: q = (1/2, 1/4, 1/4), whatever the last gate says.
+    # One token, three steps. Gates at logit 0 stop with chance a half: q = (1/2, 1/4, 1/4), whatever the last one is.
     total, parts = looplm["objective"].objective(
         np.array([[3.0], [2.0], [1.0]]), np.array([[0.0], [0.0], [-7.0]]), beta=0.1
     )
@@ -67,7 +69,9 @@ def test_objective_of_one_step_is_the_plain_loss(looplm):
 
 def test_objective_weighs_token_by_token(looplm):
     # Two tokens whose gates disagree: the mean of the products, not the product of the means.
-    gates = np.array([[np.log(3.0), -np.log(3.0)], [0.0, 0.0]])  # the first stops at once with chance 3/4, the other 1/4
+    gates = np.array(
+        [[np.log(3.0), -np.log(3.0)], [0.0, 0.0]]
+    )  # the first stops at once with chance 3/4, the other 1/4
     total, parts = looplm["objective"].objective(np.array([[1.0, 5.0], [2.0, 3.0]]), gates, beta=0.0)
     assert float(total) == pytest.approx(((0.75 * 1 + 0.25 * 2) + (0.25 * 5 + 0.75 * 3)) / 2)
     np.testing.assert_allclose(parts["weights"], [0.5, 0.5], rtol=1e-6)
@@ -83,7 +87,7 @@ def test_block_is_tied(looplm):
     import jax
 
     train = looplm["train"]
-    shallow, deep = (train.initial(train.Config("x", "toy", 8, t))[0] for t in (1, 5))
+    shallow, deep = (train.initial(train.Config("x", "toy", 8, t))[0] for t in (1, 2))
     assert train.counts(shallow) == train.counts(deep)
     block = 12 * 8**2 + 2 * 8  # four matrices of 12 width^2 entries in all, two norms
     assert train.counts(deep) == {"n_params": block + 8 + 9, "n_params_recurrent": block, "n_embedding": 128 * 8}
@@ -106,7 +110,7 @@ def test_same_seed_same_curve_and_learning_happens(looplm, tiny, corpus, tmp_pat
     logs = [log_of(run(tiny(name=name, steps=40, lr=0.02), corpus, tmp_path)) for name in "ab"]
     np.testing.assert_array_equal(*logs)
     other = log_of(run(tiny(name="c", steps=40, lr=0.02, seed=4), corpus, tmp_path))
-    total = looplm["train"].columns(3).index("total")
+    total = looplm["train"].columns(2).index("total")
     assert not np.allclose(other[:, total], logs[0][:, total])
     assert logs[0][-5:, total].mean() < logs[0][0, total] - 0.1
 
@@ -136,7 +140,7 @@ def test_a_branch_starts_where_its_parent_ends(looplm, tiny, corpus, tmp_path):
     train.run(parent, corpus, tmp_path)
     log = log_of(train.run(branch, corpus, tmp_path))
     assert log[:, 0].tolist() == [9, 10, 11, 12]
-    lr = log[:, train.columns(3).index("lr")] / parent.lr
+    lr = log[:, train.columns(2).index("lr")] / parent.lr
     np.testing.assert_allclose(lr, [0.8, 0.6, 0.4, 0.2])
     assert parent.learning_rate(1) == parent.lr / 2
     assert parent.learning_rate(8) == parent.lr

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import equinox as eqx
@@ -54,16 +55,17 @@ class Config:
 
 def initial(config: Config) -> tuple[LoopLM, optax.OptState]:
     model = LoopLM(VOCABULARY, config.width, config.heads, config.recurrence, key=jax.random.key(config.seed))
-    return model, optimiser(config).init(eqx.filter(model, eqx.is_inexact_array))
+    transform = optimiser(config.clip, config.weight_decay)
+    return model, transform.init(eqx.filter(model, eqx.is_inexact_array))
 
 
-def optimiser(config: Config) -> optax.GradientTransformation:
+def optimiser(clip: float, weight_decay: float) -> optax.GradientTransformation:
     """AdamW without its learning rate, which changes by step and is applied in `make_step`."""
     matrices = lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree)  # noqa: E731
     return optax.chain(
-        optax.clip_by_global_norm(config.clip),
+        optax.clip_by_global_norm(clip),
         optax.scale_by_adam(b1=0.9, b2=0.95),
-        optax.add_decayed_weights(config.weight_decay, mask=matrices),
+        optax.add_decayed_weights(weight_decay, mask=matrices),
     )
 
 
@@ -72,14 +74,18 @@ def loss(model: LoopLM, rows: jax.Array, beta: float):
     return objective(token_losses(logits, rows[:, 1:]), gates, beta)
 
 
-def make_step(config: Config) -> Callable:
-    """A compiled step: (model, state, rows, lr) → (model, state, what to log)."""
-    transform = optimiser(config)
+judge = eqx.filter_jit(loss)
+
+
+@cache
+def make_step(beta: float, clip: float, weight_decay: float) -> Callable:
+    """A compiled step: ((rows, lr), model, state) → (model, state, what to log). One for all runs of a shape."""
+    transform = optimiser(clip, weight_decay)
 
     @eqx.filter_jit(donate="all-except-first")
     def step(rows_lr, model, state):
         rows, lr = rows_lr
-        (total, parts), grads = eqx.filter_value_and_grad(loss, has_aux=True)(model, rows, config.beta)
+        (total, parts), grads = eqx.filter_value_and_grad(loss, has_aux=True)(model, rows, beta)
         updates, state = transform.update(grads, state, eqx.filter(model, eqx.is_inexact_array))
         model = eqx.apply_updates(model, jax.tree.map(lambda u: -lr * u, updates))
         return model, state, {"total": total, **parts, "grad_norm": optax.tree.norm(grads)}
@@ -163,7 +169,7 @@ def run(
     until = min(until or config.steps, config.steps)
     if step >= until:
         return path
-    advance, judge = make_step(config), eqx.filter_jit(loss)
+    advance = make_step(config.beta, config.clip, config.weight_decay)
     held_out = jnp.asarray(corpus.held_out.astype(np.int32))
     rows = list(log)
     while step < until:
