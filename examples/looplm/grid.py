@@ -1,8 +1,8 @@
 """The whole grid, one command: ``python examples/looplm/grid.py OUT``. Killed and started again, it goes on.
 
-Cells come in an order in which every prefix is of use: every size and depth to half its length, a few of each first;
-then repeated seeds, a run whose learning rate is too high, one with a corrupted stretch, the second corpus; then all of
-them to full length, and the decays that branch off the ends of some.
+Runs come in an order in which every prefix is of use: sizes and depths from coarse to fine, and the repeated seeds, to
+half their length; the same to full length; a run whose learning rate is too high, one with a corrupted stretch, the
+second corpus, the deepest models of the largest sizes; and decays that branch off the ends of some.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from train import Config, branch, run, steps_done
 
 # About 12 width^2 parameters in the block: 7k, 19k, 49k, 102k, 185k, spaced nearly like 53M, 134M, 374M, 778M, 1.36B.
 WIDTHS = (24, 40, 64, 92, 124)
-DEPTHS = (1, 2, 4, 8)
 HALF, FULL, DECAY = 450, 900, 150
 LR = 0.045  # times width^-1/2: 0.009 for the narrowest, 0.004 for the widest
 HOT = 56  # times that
@@ -40,17 +39,17 @@ def grid() -> Iterator[tuple[Config, int]]:
     """(run, the step to train it to), in order."""
     coarse = [(w, t) for t in (1, 2, 4) for w in WIDTHS[::2]]
     between = [(w, t) for t in (1, 2, 4) for w in WIDTHS[1::2]]
-    code = [cell("code", w, t) for w, t in [*coarse, *between, *((w, 8) for w in WIDTHS)]]
+    code = [cell("code", w, t) for w, t in [*coarse, *between]]
     repeats = [cell("code", w, t, seed) for w, t in ((40, 4), (64, 2)) for seed in (1, 2)]
+    deep = [cell("code", w, 8) for w in WIDTHS]
     odd = [
         cell("code", 40, 4, tag="-hot", hot=HOT),
         cell("code", 64, 2, tag="-corrupt", corrupt=(300, 310)),
     ]
     prose = [cell("prose", w, t) for w, t in coarse]
     decays = [branch(cell("code", w, t), DECAY) for w, t in ((24, 1), (40, 4), (64, 2), (92, 1))]
-    early = [*code[:14], *repeats, *odd, *code[14:], *prose]
-    yield from ((config, HALF) for config in early)
-    yield from ((config, FULL) for config in [*code[:14], *repeats, *prose, *odd, *code[14:]])
+    yield from ((config, HALF) for config in [*code, *repeats, *deep[:3]])
+    yield from ((config, FULL) for config in [*code, *repeats, *deep[:3], *odd, *prose, *deep[3:]])
     yield from ((config, config.steps) for config in decays)
 
 
