@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bayeslaw as bl
+
 pytest.importorskip("equinox", reason="examples/looplm wants equinox (examples/looplm/requirements.txt)")
 pytest.importorskip("optax", reason="examples/looplm wants optax (examples/looplm/requirements.txt)")
 
@@ -87,10 +89,12 @@ def test_block_is_tied(looplm):
     import jax
 
     train = looplm["train"]
-    shallow, deep = (train.initial(train.Config("x", "toy", 8, t))[0] for t in (1, 2))
-    assert train.counts(shallow) == train.counts(deep)
+    configs = [train.Config("x", "toy", 8, t) for t in (1, 2)]
+    shallow, deep = (train.initial(config)[0] for config in configs)
+    assert train.counts(configs[0]) == train.counts(configs[1])
+    assert sum(leaf.size for leaf in jax.tree.leaves(deep)) == 12 * 8**2 + 2 * 8 + 8 + 9 + 128 * 8
     block = 12 * 8**2 + 2 * 8  # four matrices of 12 width^2 entries in all, two norms
-    assert train.counts(deep) == {"n_params": block + 8 + 9, "n_params_recurrent": block, "n_embedding": 128 * 8}
+    assert train.counts(configs[1]) == {"n_params": block + 8 + 9, "n_params_recurrent": block, "n_embedding": 128 * 8}
     tokens = np.arange(12)
     np.testing.assert_array_equal(deep(tokens)[0][0], shallow(tokens)[0][0])  # same seed: the first step is the same
     assert not np.allclose(deep(tokens)[0][1], deep(tokens)[0][0])
@@ -182,3 +186,26 @@ def test_grid_goes_from_coarse_to_fine(looplm):
     for config, until in todo:
         if config.parent:
             assert parents[config.parent] == until - config.decay
+
+
+def test_packed_runs_are_what_was_logged(looplm, tiny, corpus, tmp_path, monkeypatch):
+    pack, train = looplm["pack"], looplm["train"]
+    with pytest.raises(FileNotFoundError, match="no runs"):
+        pack.table(tmp_path)
+    log = log_of(train.run(tiny(name="a"), corpus, tmp_path, until=6))
+    train.run(tiny(name="b", corrupt=(3, 4)), corpus, tmp_path)
+    monkeypatch.setattr("sys.argv", ["pack.py", str(tmp_path), str(tmp_path / "x.parquet")])
+    pack.main()
+    names = train.columns(2)
+    runs = bl.load(tmp_path / "x.parquet")
+    assert runs.frame["run"].value_counts().to_dict() == {"a": 18, "b": 24}  # total and two steps, of 6 and 8 steps
+    for exit_step, column in ((np.nan, "total"), (1, "loss_1"), (2, "loss_2")):
+        mine = runs.frame.loc[runs.frame["run"] == "a"]
+        mine = mine.loc[mine["exit_step"].isna() if np.isnan(exit_step) else mine["exit_step"] == exit_step]
+        np.testing.assert_allclose(mine["loss"], log[:, names.index(column)], atol=1e-4)
+        np.testing.assert_array_equal(mine["tokens"], 24 * np.arange(1, 7))
+    total = runs.frame.loc[runs.frame["exit_step"].isna()]
+    np.testing.assert_allclose(total["gate_1"] + total["gate_2"], 1, atol=2e-3)
+    assert total["held_out"].notna().sum() == 3
+    assert runs.frame["n_params"].unique().tolist() == [train.counts(tiny())["n_params"]]
+    assert set(total["data_order"]) == {"toy", "toy, corrupted"}

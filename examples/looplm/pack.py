@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from train import Config, columns, counts, initial
+from train import Config, columns, counts
 
 SHOWN = ("lr", "grad_norm", "entropy")
 
@@ -31,7 +31,7 @@ def read_run(path: Path) -> tuple[Config, pd.DataFrame]:
 
 def long_rows(config: Config, log: pd.DataFrame) -> pd.DataFrame:
     """One row per step and loss: the total loss first, then that of each recurrent step."""
-    model = counts(initial(config)[0])
+    model = counts(config)
     gates = [f"gate_{t}" for t in range(1, config.recurrence + 1)]
     parts = []
     for t in (0, *range(1, config.recurrence + 1)):

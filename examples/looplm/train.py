@@ -102,9 +102,10 @@ def columns(recurrence: int) -> list[str]:
     ]
 
 
-def counts(model: LoopLM) -> dict[str, int]:
-    """Parameters inside the loop, and outside it but for the embedding; ``n_params``, their sum, is non-embedding."""
-    size = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array)))  # noqa: E731
+def counts(config: Config) -> dict[str, int]:
+    """Parameters: ``n_params`` all but the embedding, ``n_params_recurrent`` inside the loop, and the embedding's."""
+    model = eqx.filter_eval_shape(lambda: initial(config)[0])
+    size = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree) if hasattr(leaf, "size"))  # noqa: E731
     inside, embedding = size(model.block), size(model.embedding)
     return {"n_params": size(model) - embedding, "n_params_recurrent": inside, "n_embedding": embedding}
 
