@@ -78,7 +78,8 @@ def plot_long_run(
     rows, data, name = rows.sort_values("step"), _of_run(runs, run), suffix(level)
     figure = Figure(figsize=(8.4, 4.6), dpi=110, layout="constrained")
     ax = figure.subplots()
-    limits = _limits(rows, data, name, _floor(asymptote, name))
+    floor = _floor(asymptote, name)
+    limits = _limits(rows, data, name, floor)
     if len(data):
         ax.plot(data["step"], data["loss"], "-", color=DATA, linewidth=0.7, label="real", zorder=2)
     at = rows["step"].to_numpy(float)
@@ -90,11 +91,11 @@ def plot_long_run(
             ax.fill_between(at, rows[low], rows[high], color=FORECAST, alpha=alpha, linewidth=0, zorder=2.5,
                             label=f"{what}, {name} % band")  # fmt: skip
     ax.plot(at, rows["median"], "--", color=FORECAST, linewidth=1.6, label="predicted, median", zorder=3)
-    if asymptote is not None:
-        _draw_floor(ax, _floor(asymptote, name), name)
+    if floor is not None:
+        _draw_floor(ax, floor, name)
     told = _of_run(given, run)
     if len(told):
-        end = float(told["step"].max())
+        end = float(told["step"].to_numpy(float).max())
         ax.axvspan(limits[0][0], end, color=GIVEN, linewidth=0, zorder=0, label="fitted on", ec="#9a9a95")
         ax.axvline(end, color="#9a9a95", linewidth=0.8, zorder=1)
     if spikes is not None:
@@ -144,10 +145,13 @@ def _limits(
     rows: pd.DataFrame, data: pd.DataFrame, name: str, floor: tuple[float, float, float] | None
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """From the forecast's first step on; losses from the lowest band to the highest, single high rows cut off."""
-    first, last = float(rows["step"].min()), float(rows["step"].max())
+    steps = rows["step"].to_numpy(float)
+    first, last = float(steps.min()), float(steps.max())
     shown = data.loc[data["step"] >= first]
     ends = rows.loc[rows["step"] >= 1.5 * first, [f"lo{name}", f"hi{name}"]].to_numpy(float)
-    high = max(float(rows["median"].max()), float(ends.max()), *shown["loss"].quantile([0.999]).dropna())
+    high = max(
+        float(rows["median"].to_numpy(float).max()), float(ends.max()), *shown["loss"].quantile([0.999]).dropna()
+    )
     low = min(float(ends.min()), floor[0] if floor else np.inf)
     last = max([last, *shown["step"].tail(1)])
     return (first / 1.1, last * 1.15), (low / 1.04, high * 1.06)

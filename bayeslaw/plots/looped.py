@@ -119,8 +119,8 @@ def _draw_grid(
     frame: pd.DataFrame, down: str, label: str, runs: Runs | None, given: Runs | None, level: float
 ) -> Figure:
     sizes, depths = sorted(frame["n_params"].unique()), sorted(frame[down].unique())
-    cells = {
-        (depth, size): _cell(rows, runs, given) for (depth, size), rows in frame.groupby([down, "n_params"], sort=False)
+    cells: dict[Any, _Cell] = {
+        key: _cell(rows, runs, given) for key, rows in frame.groupby([down, "n_params"], sort=False)
     }
     figure = Figure(figsize=(2.1 * len(sizes) + 0.9, 1.75 * len(depths) + 1.0), dpi=110, layout="constrained")
     axes = figure.subplots(len(depths), len(sizes), squeeze=False)
@@ -148,7 +148,7 @@ def _cell(rows: pd.DataFrame, runs: Runs | None, given: Runs | None) -> _Cell:
     rows = rows.loc[rows["run"] == run].sort_values("tokens")
     step = float(rows["exit_step"].iloc[0]) if "exit_step" in rows else np.nan
     data, before = _of_run(runs, run, step), _of_run(given, run, step)
-    until = float(before["tokens"].max()) if len(before) else None
+    until = float(before["tokens"].to_numpy(float).max()) if len(before) else None
     return _Cell(rows, data, until)
 
 
@@ -166,9 +166,8 @@ def _of_run(runs: Runs | None, run: str, step: float) -> pd.DataFrame:
 
 def _limits(cells: list[_Cell], name: str) -> tuple[tuple[float, float], tuple[float, float]]:
     """Axis limits that hold every curve of a column but for its first steep fall."""
-    ends = [float(cell.forecast["tokens"].max()) for cell in cells]
-    ends += [float(cell.data["tokens"].max()) for cell in cells if len(cell.data)]
-    right, losses = max(ends), []
+    tables = [rows for cell in cells for rows in (cell.forecast, cell.data) if len(rows)]
+    right, losses = max(float(rows["tokens"].to_numpy(float).max()) for rows in tables), []
     for cell in cells:
         for rows, columns in ((cell.forecast, [f"lo{name}", f"hi{name}"]), (cell.data, ["loss"])):
             losses.append(rows.loc[rows["tokens"] >= STEEP * right, columns].to_numpy(float).ravel())
