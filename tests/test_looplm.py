@@ -196,6 +196,7 @@ def test_packed_runs_are_what_was_logged(looplm, tiny, corpus, tmp_path, monkeyp
     train.run(tiny(name="b", corrupt=(3, 4)), corpus, tmp_path)
     monkeypatch.setattr("sys.argv", ["pack.py", str(tmp_path), str(tmp_path / "x.parquet")])
     pack.main()
+    assert "| b | 801 | 2 | 8 | 192 |" in (tmp_path / "x.md").read_text()
     names = train.columns(2)
     runs = bl.load(tmp_path / "x.parquet")
     assert runs.frame["run"].value_counts().to_dict() == {"a": 18, "b": 24}  # total and two steps, of 6 and 8 steps

@@ -93,8 +93,34 @@ def main() -> None:
         part.replace(options.file)
     finally:
         part.unlink(missing_ok=True)
-    runs = rows.to_pandas().groupby("run", sort=False)["step"].max()
+    write_list(rows, options.file.with_suffix(".md"))
+    runs = rows.column("run").unique()
     print(f"{len(runs)} runs, {rows.num_rows} rows, {options.file.stat().st_size / 1e6:.2f} MB")
+
+
+def write_list(rows: pa.Table, path: Path) -> None:
+    """Beside the table, what it was made of and which runs it holds, as Markdown."""
+    made = json.loads(rows.schema.metadata[b"made"])
+    lines = [f"# {path.stem}: what is in it", "", "Written by `examples/looplm/pack.py`.", ""]
+    lines += [
+        f"- {name}: {fact['source']}, SHA-256 {fact['sha256']}" for name, fact in made.items() if "sha256" in fact
+    ]
+    if "versions" in made:
+        used = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
+        lines += [f"- trained with {used}, on {made['device']}"]
+    lines += [
+        "",
+        "| run | N | T_m | steps | tokens | lr | total loss, last 25 steps | held out |",
+        "|---|" + "---|" * 7,
+    ]
+    frame = rows.to_pandas()
+    for run, total in frame.loc[frame["exit_step"].isna()].groupby("run", sort=False):
+        last = total.iloc[-1]
+        facts = [str(run), *(f"{int(last[name]):,}" for name in ("n_params", "recurrence", "step", "tokens"))]
+        held_out = total["held_out"].dropna().tail(1).to_list()
+        facts += [f"{total['lr'].max():.3g}", f"{total['loss'].tail(25).mean():.3f}", *(f"{x:.3f}" for x in held_out)]
+        lines.append("| " + " | ".join(facts) + " |")
+    path.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
