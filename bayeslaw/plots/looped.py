@@ -209,7 +209,7 @@ def _legend(figure: Figure, frame: pd.DataFrame, cells: list[_Cell], name: str) 
     if any(cell.until is not None for cell in cells):
         entries.append(Patch(facecolor=GIVEN, edgecolor="#9a9a95", linewidth=0.8, label="fitted on"))
     width = figure.get_figwidth()
-    columns = len(entries) if width > 10 else 3 if width > 6.5 else 2
+    columns = len(entries) if width > 10 else 3 if width > 6.5 and len(entries) > 4 else 2
     figure.legend(
         handles=entries, loc="outside upper center", ncols=columns, frameon=False,
         fontsize=9, labelcolor=INK,
