@@ -16,7 +16,7 @@ from bayeslaw.anomalies import baseline, evidence, noise
 #: rows remembered by the level of a run alone, and of its contrast with siblings
 OWN_MEMORY, CONTRAST_MEMORY = 200.0, 150.0
 #: least wander, in base scales, that counts as healthy: alone, with siblings
-TOLERANCE = (0.12, 0.2)
+TOLERANCE = (0.12, 0.15)
 #: rows before the first alarm; rows after which a displaced level is taken for the new one; rows of its running mean
 WARM_UP, PATIENCE, SETTLE = 100, 400, 12
 #: rows in which the filter follows anything; rows after a fresh start before the next alarm
@@ -102,6 +102,11 @@ class State:
         """A copy of some streams, in the order of ``rows``."""
         return State(**{f.name: getattr(self, f.name)[rows].copy() for f in fields(self)})
 
+    @classmethod
+    def stack(cls, states: list[State]) -> State:
+        """Several states as one, stream after stream; all with the same number of siblings."""
+        return cls(**{f.name: np.concatenate([getattr(s, f.name) for s in states]) for f in fields(cls)})
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists; floats survive exactly."""
         return {f.name: getattr(self, f.name).tolist() for f in fields(self)}
@@ -144,7 +149,7 @@ class Bank:
         pair = None
         if self.s and others is not None:
             pair = self._contrast(loss, hop, others)
-            cw = noise.given_scatter(noise.weights(st.c_counts), pair["scatter"], pair["freedom"])
+            cw = noise.given_scatter(noise.weights(st.c_counts, noise.CONTRAST_PRIOR), pair["scatter"], pair["freedom"])
             shared = pair["ready"]
             col = shared[:, None, None]
             w = np.where(col, cw, w)
@@ -155,7 +160,8 @@ class Bank:
             tolerance = np.where(shared, wide, tolerance)
         armed = (st.rows >= WARM_UP) & (st.age >= RESTART) & (st.active == 0)
         p, point = evidence.point_evidence(z, w, self.rate)
-        ratio = evidence.ratios(z, w, np.minimum(tolerance, 3.0))
+        lean = np.where(shared, st.c_mean, st.mean)
+        ratio = evidence.ratios(z, w, np.minimum(tolerance, 3.0), lean)
         st.detectors = np.where(armed[:, None], evidence.advance(st.detectors, ratio), 0.0)
         total = evidence.combine(st.detectors, point)
         alarm = armed & (total >= 1.0 / self.rate)
@@ -192,11 +198,11 @@ class Bank:
         jolt = RESPONSE * np.abs((share * shock).sum(axis=1))
         sd = np.sqrt(base**2 + jolt**2)
         relative = np.sqrt(np.maximum(quality / np.maximum(quality.max(axis=1, keepdims=True), 1e-300), 1e-4))
-        scatter = ((rest * relative / sd[:, None]) ** 2).sum(axis=1) * 1.5
+        scatter = ((rest * relative / sd[:, None]) ** 2).sum(axis=1) * (1.0 + 1.0 / np.maximum(count, 1.0))
         drift = np.where(count > 1, np.abs(st.pair_mean * ripe).max(axis=1, initial=0.0), 0.0)
         return {
             "seen": seen, "new": new, "ahead": ahead, "g": g, "shock": shock, "y": y, "mean": mean, "sd": sd,
-            "rest": rest / sd[:, None], "z": mean / sd, "ready": (count > 0) & (st.c_rows >= 60),
+            "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd, "ready": (count > 0) & (st.c_rows >= 60),
             "scatter": scatter, "freedom": np.maximum(count - 1.0, 0.0), "any": count > 0,
             "drift": np.maximum(drift - 0.25, 0.0),
         }  # fmt: skip
@@ -229,7 +235,8 @@ class Bank:
         st.typical += (np.abs(residual) - st.typical) * 0.06
         loose = np.where(st.age < LOOSE, np.inf, np.maximum(scale, 0.8 * st.typical))
         level, slope = baseline.update(
-            st.level, st.slope, ahead, hop, st.usual, residual, loose, baseline.gain(st.age, OWN_MEMORY)
+            st.level, st.slope, ahead, hop, st.usual, residual, loose, baseline.gain(st.age, OWN_MEMORY),
+            baseline.OWN_DAMPING,
         )
         st.level = np.where(first, loss, np.where(calm, level, ahead))
         st.slope = np.where(calm & ~first, slope, st.slope)
@@ -249,7 +256,8 @@ class Bank:
         alpha = baseline.gain(age, CONTRAST_MEMORY)
         h = hop[:, None]
         level, slope = baseline.update(
-            st.pair_level, st.pair_slope, pair["ahead"], h, st.usual[:, None], g, loose, alpha
+            st.pair_level, st.pair_slope, pair["ahead"], h, st.usual[:, None], g, loose, alpha,
+            baseline.CONTRAST_DAMPING,
         )
         st.pair_level = np.where(ok, level, np.where(seen, pair["ahead"], st.pair_level + st.pair_slope * h))
         st.pair_slope = np.where(ok & ~new, slope, st.pair_slope)
@@ -267,26 +275,29 @@ class Bank:
         st.pair_rows = st.pair_rows + seen
         use = calm & pair["any"]
         st.c_scale2, st.c_counts = _learn_noise(
-            st.c_rows, st.c_scale2, st.c_counts, pair["z"], pair["mean"], use
+            st.c_rows, st.c_scale2, st.c_counts, pair["z"], pair["calm"], use, noise.CONTRAST_PRIOR
         )
         st.c_mean, st.c_wander = _learn_wander(st.c_mean, st.c_wander, pair["z"], st.c_rows, use)
         st.c_rows = st.c_rows + pair["any"]
 
 
 def _learn_noise(
-    rows: np.ndarray, scale2: np.ndarray, counts: np.ndarray, z: np.ndarray, residual: np.ndarray, use: np.ndarray
+    rows: np.ndarray, scale2: np.ndarray, counts: np.ndarray, z: np.ndarray, residual: np.ndarray, use: np.ndarray,
+    prior: np.ndarray = noise.PRIOR,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of stochastic expectation-maximization for the base scale and the weights of its multiples.
 
     In the first rows, while the filter still finds the curve, every residual counts in full and no weight is learned.
     """
-    r = noise.responsibilities(z, noise.weights(counts))
+    r = noise.responsibilities(z, noise.weights(counts, prior))
     young = rows < LOOSE
     square = np.where(young, residual**2, (r * (residual[:, None] / noise.SCALES) ** 2).sum(axis=1))
-    memory = np.minimum(np.maximum(0.3 * rows, 3.0), noise.SCALE_MEMORY)
+    memory = np.minimum(np.maximum(0.15 * rows, 3.0), noise.SCALE_MEMORY)
     scale2 = np.where(use, scale2 + (square - scale2) / memory, scale2)
-    side = np.stack([z <= 0, z > 0], axis=1)[:, :, None] & (use & ~young)[:, None, None]
-    counts = np.where(side, counts * (1 - 1 / noise.WEIGHT_MEMORY) + r[:, None, :], counts)
+    # what was learned while the curve still bent fast is forgotten sooner
+    fade = np.clip(rows, 400.0, noise.WEIGHT_MEMORY)[:, None, None]
+    side = np.stack([z <= 0, z > 0], axis=1)[:, :, None] & (use & (rows >= WARM_UP))[:, None, None]
+    counts = np.where(side, counts * (1 - 1 / fade) + r[:, None, :], counts)
     return scale2, counts
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-#: share of the rows so far that the level remembers; least memory in rows; how much slower the slope is
-SHARE, LEAST, SLOWER = 0.2, 3.0, 6.0
+#: share of the rows so far that the level remembers; least memory in rows
+SHARE, LEAST = 0.2, 3.0
+#: damping: the slope's gain is the level's squared over this; a run alone must follow its curve, a contrast hardly bends
+OWN_DAMPING, CONTRAST_DAMPING = 1.5, 6.0
 #: residuals beyond this many scales pull the level no further
 CLIP = 3.0
 
@@ -21,7 +23,7 @@ def gain(rows: np.ndarray, memory: float) -> np.ndarray:
 
 def update(
     level: np.ndarray, slope: np.ndarray, ahead: np.ndarray, hop: np.ndarray, usual: np.ndarray,
-    residual: np.ndarray, scale: np.ndarray, alpha: np.ndarray,
+    residual: np.ndarray, scale: np.ndarray, alpha: np.ndarray, damping: float,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Level and slope after a residual against the level expected here, ``ahead = level + slope * hop``.
 
@@ -32,4 +34,4 @@ def update(
     """
     bound = CLIP * scale
     pull = np.minimum(np.maximum(residual, -bound), bound)
-    return ahead + alpha * pull, slope + alpha * alpha / SLOWER * pull / usual
+    return ahead + alpha * pull, slope + alpha * alpha / damping * pull / usual

@@ -35,15 +35,17 @@ N_DETECTORS = len(_SHARES)
 _CAP = 1e30
 
 
-def ratios(e: np.ndarray, w: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+def ratios(e: np.ndarray, w: np.ndarray, tolerance: np.ndarray, lean: np.ndarray) -> np.ndarray:
     """(B, N_DETECTORS) likelihood ratios of one step.
 
-    ``e`` (B,) residual in base scales, ``w`` (B, 2, K) weights of the noise's scales, ``tolerance`` (B,).
+    ``e`` (B,) residual in base scales, ``w`` (B, 2, K) weights of the noise's scales, ``tolerance`` (B,),
+    ``lean`` (B,) running mean of the residuals before this one: noise that grows is looked for around it.
     """
     n = len(SHIFTS)
     bias = np.concatenate([np.repeat(tolerance[:, None], n, 1), np.repeat(-tolerance[:, None], n, 1)], axis=1)
     shifted = e[:, None] - bias
-    points = np.concatenate([shifted - _DELTAS, shifted[:, :1], shifted[:, -1:], e[:, None], e[:, None] / FACTORS], 1)
+    around = e - lean
+    points = np.concatenate([shifted - _DELTAS, shifted[:, :1], shifted[:, -1:], around[:, None], around[:, None] / FACTORS], 1)
     f = density(points, w)
     out = np.empty((len(e), N_DETECTORS))
     out[:, :n] = f[:, :n] / f[:, 2 * n, None]

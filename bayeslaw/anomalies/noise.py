@@ -16,16 +16,17 @@ from scipy.special import erfc
 #: multiples of the base scale
 SCALES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 LOG_SCALES = np.log(SCALES)
-#: prior weights: rows below, above zero
-PRIOR = np.array([[0.9, 0.08, 0.014, 0.004, 0.0015, 0.0005], [0.86, 0.10, 0.028, 0.008, 0.003, 0.001]])
+#: prior weights, rows below and above zero: of a run alone, and of its contrast with siblings, where now and then a
+#: batch has chaotic effects that no two runs share
+PRIOR = np.array([[0.92, 0.07, 0.009, 0.0008, 1e-5, 1e-6], [0.88, 0.105, 0.014, 0.001, 1e-5, 1e-6]])
+CONTRAST_PRIOR = np.array([[0.92, 0.068, 0.008, 0.002, 0.0015, 0.0005], [0.90, 0.083, 0.012, 0.0025, 0.002, 0.0005]])
 #: what the prior counts for, in steps, and how far back the weights and the base scale remember
-PRIOR_STEPS, WEIGHT_MEMORY, SCALE_MEMORY = 300.0, 4000.0, 500.0
-_HALF_LOG_2PI = 0.5 * np.log(2 * np.pi)
+PRIOR_STEPS, WEIGHT_MEMORY, SCALE_MEMORY = 100.0, 4000.0, 500.0
 
 
-def weights(counts: np.ndarray) -> np.ndarray:
+def weights(counts: np.ndarray, prior: np.ndarray = PRIOR) -> np.ndarray:
     """(B, 2, K) weights from (B, 2, K) expected counts of steps, the prior's ``PRIOR_STEPS`` included."""
-    total = counts + PRIOR_STEPS * 0.5 * PRIOR
+    total = counts + PRIOR_STEPS * 0.5 * prior
     return total / total.sum(axis=-1, keepdims=True)
 
 
