@@ -14,7 +14,7 @@ import numpy as np
 from bayeslaw.anomalies import baseline, evidence, noise
 
 #: rows remembered by the level of a run alone, and of its contrast with siblings
-OWN_MEMORY, CONTRAST_MEMORY = 200.0, 150.0
+OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
 #: least wander, in base scales, that counts as healthy: alone, with siblings
 TOLERANCE = (0.12, 0.15)
 #: rows before the first alarm; rows after which a displaced level is taken for the new one; rows of its running mean
@@ -176,8 +176,8 @@ class Bank:
 
     @staticmethod
     def _excess(mean: np.ndarray, wander: np.ndarray) -> np.ndarray:
-        """Wander beyond white noise, in scales: twice the sd of the running mean that noise alone does not explain."""
-        return 2.0 * np.sqrt(np.maximum(wander - 0.0101, 0.0))
+        """Wander beyond white noise, in scales: somewhat above the sd of the running mean that noise alone does not explain."""
+        return 1.4 * np.sqrt(np.maximum(wander - 0.0101, 0.0))
 
     def _contrast(self, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) -> dict[str, np.ndarray]:
         st = self.state

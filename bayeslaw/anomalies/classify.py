@@ -15,6 +15,8 @@ FREEDOM = 4.0
 DECAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 RAMPS = (25.0, 50.0, 100.0, 200.0, 300.0, 400.0)
 GROWTHS = (10.0, 30.0, 100.0)
+#: residuals, in scales, beside a peak that make it more than a single point
+LOUD = 6.0
 #: least share of a spike's height that must remain for it to be called malignant, and its least size in scales
 REMAINS, REMAINS_SD = 0.02, 0.5
 
@@ -48,13 +50,14 @@ def classify(residual: np.ndarray, scale: np.ndarray, onset: int = 0, correlated
     r, sd = np.asarray(residual, float)[onset:], np.maximum(np.asarray(scale, float)[onset:], 1e-12)
     n = len(r)
     sign = _direction(r / sd)
-    smooth = sign * r if n < 4 else _peakiness(sign * r)
-    peak = int(np.argmax(smooth))
+    peak = int(np.argmax(sign * r))
     names, shapes, price = _templates(n, peak)
     heights, fitted, score = _fit(shapes, r, sd)
     score = score - price * np.log(max(n, 2))
+    near = np.delete(np.abs(r / sd)[max(0, peak - 3) : peak + 4], min(peak, 3))
+    crowded = len(near) > 0 and float(near.max()) > LOUD
     for i, name in enumerate(names):
-        if not _possible(name, heights[i], shapes[i], sign, sd, n):
+        if (name == "point" and crowded) or not _possible(name, heights[i], shapes[i], sign, sd, n):
             score[i] = -np.inf
     score[names.index("variance")] = _variance(r, sd, price[names.index("variance")])
     weight = np.exp(score - score.max())
@@ -84,11 +87,6 @@ def _direction(z: np.ndarray) -> float:
     extreme = bounded[np.argmax(np.abs(bounded))]
     total = bounded[: min(len(z), 50)].sum() / np.sqrt(min(len(z), 50))
     return 1.0 if (extreme if abs(extreme) > abs(total) else total) >= 0 else -1.0
-
-
-def _peakiness(r: np.ndarray) -> np.ndarray:
-    """The row itself: the highest one is the peak."""
-    return r
 
 
 def _templates(n: int, peak: int) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -182,7 +180,7 @@ def _end(kind: str, r: np.ndarray, sd: np.ndarray, curve: np.ndarray, peak: int)
         loud = np.abs(r - target)[peak:] / sd[peak:] > 4.0
         quiet = peak + 1 + (int(away[-1]) if len(away) else 0)
         run = peak
-        while run + 1 < len(r) and loud[run + 1 - peak]:
+        while run + 1 < len(r) and loud[run + 1 - peak : run + 4 - peak].any():
             run += 1
         return min(max(quiet if len(away) > 1 else peak, run), len(r) - 1)
     if kind in ("drift", "divergence", "variance"):
