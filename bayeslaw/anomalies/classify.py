@@ -17,6 +17,10 @@ RAMPS = (25.0, 50.0, 100.0, 200.0, 300.0, 400.0)
 GROWTHS = (10.0, 30.0, 100.0)
 #: residuals, in scales, beside a peak that make it more than a single point
 LOUD = 6.0
+#: most rows that a spike takes to its peak
+RISE = 25
+#: relative error of a template's shape
+EXCURSION = 0.25
 #: least share of a spike's height that must remain for it to be called malignant, and its least size in scales
 REMAINS, REMAINS_SD = 0.02, 0.5
 
@@ -47,19 +51,20 @@ def classify(residual: np.ndarray, scale: np.ndarray, onset: int = 0, correlated
     onset : first row of the event within the stretch.
     correlated : wander of a healthy run around its level, in scales, which no amount of rows averages away.
     """
-    r, sd = np.asarray(residual, float)[onset:], np.maximum(np.asarray(scale, float)[onset:], 1e-12)
+    r, healthy = np.asarray(residual, float)[onset:], np.maximum(np.asarray(scale, float)[onset:], 1e-12)
+    sd = healthy
     n = len(r)
-    sign = _direction(r / sd)
+    sign = _direction(r / healthy)
     peak = int(np.argmax(sign * r))
     names, shapes, price = _templates(n, peak)
     heights, fitted, score = _fit(shapes, r, sd)
     score = score - price * np.log(max(n, 2))
-    near = np.delete(np.abs(r / sd)[max(0, peak - 3) : peak + 4], min(peak, 3))
+    near = np.delete(np.abs(r / healthy)[max(0, peak - 3) : peak + 4], min(peak, 3))
     crowded = len(near) > 0 and float(near.max()) > LOUD
     for i, name in enumerate(names):
         if (name == "point" and crowded) or not _possible(name, heights[i], shapes[i], sign, sd, n):
             score[i] = -np.inf
-    score[names.index("variance")] = _variance(r, sd, price[names.index("variance")])
+    score[names.index("variance")] = _variance(r, healthy, price[names.index("variance")])
     weight = np.exp(score - score.max())
     weight /= weight.sum()
     odds: dict[str, float] = {}
@@ -68,17 +73,17 @@ def classify(residual: np.ndarray, scale: np.ndarray, onset: int = 0, correlated
     kind = max(odds, key=lambda name: odds[name])
     best = max((i for i, name in enumerate(names) if name == kind), key=lambda i: score[i])
     curve = fitted[best]
-    lasting, lasting_sd = _lasting(kind, curve, r, sd, peak)
-    lasting_sd = float(np.hypot(lasting_sd, correlated * np.median(sd)))
+    lasting, lasting_sd = _lasting(kind, curve, r, healthy, peak)
+    lasting_sd = float(np.hypot(lasting_sd, correlated * np.median(healthy)))
     if kind in ("point", "spike", "malignant_spike"):
         magnitude = float(r[peak])
     elif kind == "variance":
-        magnitude = float(np.sqrt(np.mean(np.minimum((r / sd) ** 2, 100.0))) - 1.0) * float(np.median(sd))
+        magnitude = float(np.sqrt(np.mean(np.minimum((r / healthy) ** 2, 100.0))) - 1.0) * float(np.median(healthy))
     else:
         magnitude = float(curve[np.argmax(np.abs(curve))])
         peak = int(np.argmax(np.abs(curve) >= 0.95 * np.abs(curve).max()))
     return Verdict(
-        kind, odds[kind], odds, onset + peak, onset + _end(kind, r, sd, curve, peak), magnitude, lasting, lasting_sd
+        kind, odds[kind], odds, onset + peak, onset + _end(kind, r, healthy, curve, peak), magnitude, lasting, lasting_sd
     )
 
 
@@ -98,12 +103,13 @@ def _templates(n: int, peak: int) -> tuple[list[str], np.ndarray, np.ndarray]:
     point = (k == peak).astype(float)
     out: list[tuple[str, np.ndarray, np.ndarray, float]] = [("point", point, none, 1.0), ("variance", none, none, 1.0)]
     for tau in DECAYS:
-        if tau <= 2 * n:
+        # a spike rises at once, and is one only where most of its way back was seen
+        if peak <= RISE and (tau <= n / 1.5 or n < 12):
             decay = rise * np.exp(-after / tau)
             out.append(("spike", decay, none, 2.0))
             if n >= peak + 12 and tau <= max(4.0, n / 4):
                 out.append(("malignant_spike", decay, (k >= peak).astype(float), 2.5))
-    if n >= 12:
+    if n >= 12 and peak <= RISE:
         out.append(("malignant_spike", point, (k > peak).astype(float), 2.5))
     out.append(("level", np.ones(n), none, 1.0))
     for span in RAMPS:
@@ -132,9 +138,12 @@ def _fit(shapes: np.ndarray, r: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray,
         heights[:, 0] = np.where(two, (bb * ar - ab * br) / det, ar / np.maximum(aa, 1e-300))
         heights[:, 1] = np.where(two, (aa * br - ab * ar) / det, 0.0)
         fitted = heights[:, :1] * a + heights[:, 1:] * b
-        z2 = ((r - fitted) / sd) ** 2
-        weight = (FREEDOM + 1) / (FREEDOM + z2) / sd**2
-    return heights, fitted, -0.5 * (FREEDOM + 1) * np.log1p(((r - fitted) / sd) ** 2 / FREEDOM).sum(1)
+        # of an excursion nobody knows the shape better than to a share of its height
+        wide = np.hypot(sd, EXCURSION * np.abs(fitted))
+        z2 = ((r - fitted) / wide) ** 2
+        weight = (FREEDOM + 1) / (FREEDOM + z2) / wide**2
+    score = -0.5 * (FREEDOM + 1) * np.log1p(z2 / FREEDOM).sum(1) - np.log(wide / sd).sum(1)
+    return heights, fitted, score
 
 
 def _possible(name: str, height: np.ndarray, shape: np.ndarray, sign: float, sd: np.ndarray, n: int) -> bool:
@@ -149,6 +158,8 @@ def _possible(name: str, height: np.ndarray, shape: np.ndarray, sign: float, sd:
 def _variance(r: np.ndarray, sd: np.ndarray, price: float) -> float:
     """Best log likelihood of noise grown by a factor, less its price."""
     z2 = (r / sd) ** 2
+    if len(r) < 12 or np.median(np.abs(r / sd)) < 0.85:
+        return -np.inf
     best = [
         -0.5 * (FREEDOM + 1) * np.log1p(z2 / c**2 / FREEDOM).sum() - len(r) * np.log(c)
         for c in (1.5, 2.0, 3.0, 5.0, 8.0)

@@ -91,7 +91,7 @@ class Tracker:
     def _open(self, row: Row, total: float, hint: str) -> None:
         before = list(self.history)
         z = np.array([r.z for r in before] + [row.z])
-        onset = _onset(z, hint)
+        onset = _onset(z, "point" if abs(row.z) > 5.0 else hint)
         start = max(0, onset - 20)
         self.rows = [*before[start:], row]
         self.lead = onset - start
