@@ -14,7 +14,7 @@ import bisect
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,12 +34,23 @@ REMEMBERED, LOOK_EVERY = 2000, 200
 VERSION = 1
 
 
-class _Stream:
-    """One run: its bank of one stream, its tracker, the rows that wait, and the rows that siblings may ask for."""
+class _Ready(NamedTuple):
+    """A row whose turn has come: ``arrival`` numbers the rows, ``others`` are the siblings' losses known by then."""
 
-    def __init__(self, run: str, rate: float) -> None:
-        self.run = run
-        self.bank = Bank(1, MOST, rate)
+    arrival: int
+    step: float
+    loss: float
+    x: float
+    others: np.ndarray | None
+
+
+class _Stream:
+    """One run: its place in the bank, its tracker, the rows that wait, and the rows that siblings may ask for."""
+
+    def __init__(self, run: str, rate: float, place: int) -> None:
+        self.run, self.place = run, place
+        self.ready: deque[_Ready] = deque()
+        self.top = 0.0
         self.tracker = Tracker(run, rate)
         self.waiting: list[tuple[float, float, float]] = []
         self.past: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
@@ -68,6 +79,9 @@ class Monitor:
         if not 0 < rate < 1:
             raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
         self.rate, self.patience = rate, patience
+        self._bank = Bank(0, MOST, rate)
+        self._arrivals = 0
+        self._pending: set[str] = set()
         self._streams: dict[str, _Stream] = {}
         self._known: dict[str, Curve] = {}
         self._tables: dict[str, dict[float, float]] = {}
@@ -89,47 +103,60 @@ class Monitor:
         return tuple(self._streams[run].siblings)
 
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
-        """Take rows with ``step``, ``loss`` and, where there are several runs, ``run``; ``tokens`` if known."""
-        out: list[Event] = []
+        """Take rows with ``step``, ``loss`` and, where there are several runs, ``run``; ``tokens`` if known.
+
+        The events are those of as many single ``push`` calls, in the same order; rows of different runs are judged
+        together, which is much quicker.
+        """
+        found: list[tuple[int, Event]] = []
         for row in rows:
-            out += self.push(str(row.get("run", "run")), row["step"], row["loss"], row.get("tokens"))
-        return out
+            found += self._arrive(str(row.get("run", "run")), row["step"], row["loss"], row.get("tokens"))
+        return self._ordered(found + self._judge_ready())
 
     def push(self, run: str, step: float, loss: float, tokens: float | None = None) -> list[Event]:
         """Take one row. DataError if its step is not a number."""
+        return self._ordered(self._arrive(run, step, loss, tokens) + self._judge_ready())
+
+    def finish(self) -> list[Event]:
+        """The input has ended: judge what waits and report what is open."""
+        for stream in self._streams.values():
+            while stream.waiting:
+                self._make_ready(stream, *stream.waiting.pop(0))
+        out = self._ordered(self._judge_ready())
+        for stream in self._streams.values():
+            out += stream.tracker.flush()
+        return out
+
+    @staticmethod
+    def _ordered(found: list[tuple[int, Event]]) -> list[Event]:
+        return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+
+    def _arrive(self, run: str, step: float, loss: float, tokens: float | None) -> list[tuple[int, Event]]:
         step, loss = float(step), float(loss)
         if not math.isfinite(step):
             raise DataError(f"Run {run!r}: a row came with step {step}. Every row of a stream needs its step.")
         if step <= 0:
             return []
+        self._arrivals += 1
         x = step if tokens is None or not tokens > 0 else float(tokens)
         stream = self._streams.get(run)
         if stream is None:
-            stream = self._streams[run] = _Stream(run, self.rate)
+            stream = self._streams[run] = _Stream(run, self.rate, len(self._streams))
+            self._bank.state = State.stack([self._bank.state, State.empty(1, MOST)])
         if step <= stream.last:
             return self._behind(stream, step, loss, x)
-        out: list[Event] = []
         stream.back.clear()
         if any(w[0] == step for w in stream.waiting):
-            return out
+            return []
         bisect.insort(stream.waiting, (step, loss, x))
         while stream.waiting and (self._due(stream) or len(stream.waiting) > self.patience):
-            out += self._judge(stream, *stream.waiting.pop(0))
-        return out
-
-    def finish(self) -> list[Event]:
-        """The input has ended: judge what waits and report what is open."""
-        out: list[Event] = []
-        for stream in self._streams.values():
-            while stream.waiting:
-                out += self._judge(stream, *stream.waiting.pop(0))
-            out += stream.tracker.flush()
-        return out
+            self._make_ready(stream, *stream.waiting.pop(0))
+        return []
 
     def _due(self, stream: _Stream) -> bool:
         return stream.rows < 3 or stream.waiting[0][0] - stream.last <= 1.5 * stream.usual
 
-    def _behind(self, stream: _Stream, step: float, loss: float, x: float) -> list[Event]:
+    def _behind(self, stream: _Stream, step: float, loss: float, x: float) -> list[tuple[int, Event]]:
         """A row at or before the last judged step: a duplicate, a straggler, or the first rows after a restart."""
         old = stream.by_step.get(step)
         if old is not None and (old == loss or (old != old and loss != loss)):
@@ -140,6 +167,7 @@ class Monitor:
         # stragglers fill steps that were never seen; a restart writes steps again
         if len(stream.back) < 2 or not any(b[0] in stream.by_step for b in stream.back):
             return []
+        found = self._judge_ready()
         start, rows, stream.back = stream.back[0][0], list(stream.back), []
         nan = math.nan
         event = Event(
@@ -153,42 +181,76 @@ class Monitor:
         stream.waiting = []
         stream.last = max((p[0] for p in stream.past), default=start - max(stream.usual, 1.0))
         stream.tracker.structure.step = stream.last
-        out = [event]
+        found.append((self._arrivals, event))
         for row in rows:
-            out += self.push(stream.run, *row)
-        return out
+            found += self._arrive(stream.run, *row)
+        return found
 
-    def _judge(self, stream: _Stream, step: float, loss: float, x: float) -> list[Event]:
+    def _make_ready(self, stream: _Stream, step: float, loss: float, x: float) -> None:
+        """A row's turn has come: note it for duplicates and siblings, and look up what the siblings had by now."""
         gap = step - stream.last
         if math.isfinite(gap):
-            stream.usual = gap if stream.rows <= 1 else stream.usual + (min(gap, 3 * stream.usual) - stream.usual) * 0.05
+            usual = stream.usual
+            stream.usual = gap if stream.rows <= 1 else usual + (min(gap, 3 * usual) - usual) * 0.05
         stream.last = step
         stream.rows += 1
         if len(stream.past) == REMEMBERED:
             stream.by_step.pop(stream.past[0][0], None)
         stream.past.append((step, loss))
         stream.by_step[step] = loss
-        if not math.isfinite(loss):
-            return stream.tracker.nonfinite(step)
         if stream.rows % LOOK_EVERY == 0:
             self._look_for_siblings(stream)
-        bank = stream.bank
         others = None
         if stream.siblings:
-            others = np.full((1, MOST), np.nan)
+            others = np.full(MOST, np.nan)
             for k, (name, offset) in enumerate(stream.siblings):
                 table = self._tables[name] if name in self._tables else self._streams[name].by_step
-                others[0, k] = table.get(step + offset, np.nan)
-        # a restarted run is judged against the level it had; its position never goes back
-        position = math.exp(float(bank.state.position[0])) if stream.rows > 1 else 0.0
-        result = bank.step(np.array([loss]), np.array([max(x, position)]), others)
-        shared = bool(result.shared[0])
-        count = int(np.isfinite(others).sum()) if others is not None and shared else 0
-        row = Row(step, loss, float(result.expected[0]), float(result.scale[0]), float(result.z[0]), count)
-        return stream.tracker.push(
-            row, float(np.sqrt(bank.state.scale2[0])), bool(result.alarm[0]), bool(result.active[0]),
-            float(result.total[0]), DETECTORS[int(result.kinds[0].argmax())],
-        )  # fmt: skip
+                others[k] = table.get(step + offset, np.nan)
+        stream.ready.append(_Ready(self._arrivals, step, loss, x, others))
+        self._pending.add(stream.run)
+
+    def _judge_ready(self) -> list[tuple[int, Event]]:
+        """Judge all rows whose turn has come, one of each run at a time."""
+        found: list[tuple[int, Event]] = []
+        while self._pending:
+            rows = [(stream, stream.ready.popleft()) for stream in map(self._streams.__getitem__, sorted(self._pending))]
+            self._pending = {stream.run for stream, _ in rows if stream.ready}
+            for paired in (False, True):
+                batch = [(s, r) for s, r in rows if (r.others is not None) == paired and math.isfinite(r.loss)]
+                if batch:
+                    found += self._judge(batch, paired)
+            for stream, row in rows:
+                if not math.isfinite(row.loss):
+                    found += [(row.arrival, event) for event in stream.tracker.nonfinite(row.step)]
+        return found
+
+    def _judge(self, batch: list[tuple[_Stream, _Ready]], paired: bool) -> list[tuple[int, Event]]:
+        """Advance the bank by one finite row of each of some runs."""
+        places = np.array([stream.place for stream, _ in batch])
+        bank, whole = self._bank, self._bank.state
+        bank.state, bank.b = whole.take(places), len(places)
+        for stream, row in batch:
+            # a restarted run is judged against the level it had; its position never goes back
+            stream.top = max(stream.top, row.x)
+        loss = np.array([row.loss for _, row in batch])
+        others = np.stack([row.others for _, row in batch if row.others is not None]) if paired else None
+        result = bank.step(loss, np.array([stream.top for stream, _ in batch]), others)
+        own = np.sqrt(bank.state.scale2)
+        whole.put(places, bank.state)
+        bank.state = whole
+        best = result.kinds.argmax(axis=1)
+        count = np.isfinite(others).sum(axis=1) * result.shared if others is not None else np.zeros(len(batch))
+        found = []
+        for i, (stream, row) in enumerate(batch):
+            judged = Row(
+                row.step, row.loss, float(result.expected[i]), float(result.scale[i]), float(result.z[i]), int(count[i])
+            )
+            events = stream.tracker.push(
+                judged, float(own[i]), bool(result.alarm[i]), bool(result.active[i]), float(result.total[i]),
+                DETECTORS[int(best[i])],
+            )  # fmt: skip
+            found += [(row.arrival, event) for event in events]
+        return found
 
     def _look_for_siblings(self, stream: _Stream) -> None:
         """Alignment on what both runs have shown so far; a sibling once found is kept."""
@@ -209,12 +271,13 @@ class Monitor:
         """Everything remembered, as JSON; the finished siblings are given again when it is read."""
         streams = {
             name: {
-                "bank": s.bank.state.to_json(), "tracker": s.tracker.to_json(), "waiting": s.waiting,
+                "top": s.top, "tracker": s.tracker.to_json(), "waiting": s.waiting,
                 "past": list(s.past), "last": s.last, "usual": s.usual, "back": s.back, "siblings": s.siblings,
                 "rows": s.rows,
             } for name, s in self._streams.items()
         }  # fmt: skip
-        return {"version": VERSION, "rate": self.rate, "patience": self.patience, "streams": streams}
+        return {"version": VERSION, "rate": self.rate, "patience": self.patience, "arrivals": self._arrivals,
+                "bank": self._bank.state.to_json(), "streams": streams}  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], siblings: Runs | None = None) -> Monitor:
@@ -224,9 +287,11 @@ class Monitor:
                 f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: delete it to start over."
             )
         new = cls(data["rate"], siblings, data["patience"])
-        for name, saved in data["streams"].items():
-            stream = new._streams[name] = _Stream(name, new.rate)
-            stream.bank.state = State.from_json(saved["bank"], 1, MOST)
+        new._arrivals = data["arrivals"]
+        new._bank.state = State.from_json(data["bank"], len(data["streams"]), MOST)
+        for place, (name, saved) in enumerate(data["streams"].items()):
+            stream = new._streams[name] = _Stream(name, new.rate, place)
+            stream.top = saved["top"]
             stream.tracker = Tracker.from_json(saved["tracker"])
             stream.waiting = [tuple(w) for w in saved["waiting"]]
             stream.past.extend((p[0], p[1]) for p in saved["past"])

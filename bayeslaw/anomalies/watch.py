@@ -56,9 +56,7 @@ class Watch:
         """Judge what was added to the file; yields the events of each batch after they are safely on disk."""
         for rows in self.tail.rows():
             # the tail stands behind the whole block, so a block is saved only when all of it was judged
-            found: list[Event] = []
-            for row in rows:
-                found += self.monitor.push(row["run"], row["step"], row["loss"], row["tokens"])
+            found = self.monitor.feed(rows)
             self._save(found)
             yield found
 
