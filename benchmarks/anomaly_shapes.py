@@ -17,7 +17,6 @@ ROOM = {
     "drift 100": 150,
     "drift 300": 350,
     "drift 1000": 1050,
-    "drift 3000": 1500,
     "divergence": 150,
     "plateau": 600,
     "repeated data": 50,

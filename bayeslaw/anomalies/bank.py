@@ -16,11 +16,11 @@ from bayeslaw.anomalies import baseline, evidence, noise
 #: rows remembered by the level of a run alone, and of its contrast with siblings
 OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
 #: least wander, in base scales, that counts as healthy: alone, with siblings
-TOLERANCE = (0.12, 0.15)
+TOLERANCE = (0.05, 0.15)
 #: rows before the first alarm; rows after which a displaced level is taken for the new one; rows of its running mean
 WARM_UP, PATIENCE, SETTLE = 100, 400, 12
 #: rows in which the filter follows anything; rows after a fresh start before the next alarm
-LOOSE, RESTART = 25, 60
+LOOSE, RESTART = 25, 80
 #: smallest standard deviation of a loss, relative to it: logs are rounded
 FLOOR = 2e-5
 #: by how much a sibling's response to a hard batch may differ, as a share of the shock
@@ -81,6 +81,7 @@ class State:
     active_rows: np.ndarray
     recent: np.ndarray
     recent_raw: np.ndarray
+    recent_pair: np.ndarray
     age: np.ndarray
     typical: np.ndarray
     pair_typical: np.ndarray
@@ -155,7 +156,9 @@ class Bank:
         if self.s and others is not None:
             pair = self._contrast(loss, hop, others)
             cw = noise.given_scatter(noise.weights(st.c_counts, noise.CONTRAST_PRIOR), pair["scatter"], pair["freedom"])
-            shared = pair["ready"]
+            # an excursion far beyond the run's own noise that its own curve does not show is the sibling's
+            theirs = (np.abs(pair["mean"]) > 6 * scale) & (residual * np.sign(pair["mean"]) < 0.3 * np.abs(pair["mean"]))
+            shared = pair["ready"] & ~theirs
             col = shared[:, None, None]
             w = np.where(col, cw, w)
             z = np.where(shared, pair["z"], own_z)
@@ -171,11 +174,14 @@ class Bank:
         total = evidence.combine(st.detectors, point)
         alarm = armed & (total >= 1.0 / self.rate)
         kinds = evidence.by_kind(st.detectors, point)
-        closed = self._events(alarm, z, residual, tolerance)
-        calm = st.active == 0
+        closed, moved = self._events(alarm, z, residual, residual if pair is None else pair["mean"], tolerance)
+        calm = (st.active == 0) & ~moved
         self._learn(residual, scale, own_z, ahead, hop, calm, first, loss)
         if pair is not None:
             self._learn_pairs(pair, calm, hop)
+        if moved.any():
+            st.level = st.level + np.where(moved, st.recent_raw, 0.0)
+            st.pair_level = st.pair_level + np.where(moved, st.recent_pair, 0.0)[:, None] * (st.pair_rows > 0)
         st.position, st.rows, st.age = at, st.rows + 1, st.age + 1
         return Step(expected, sd, z, p, total, kinds, alarm, closed, st.active > 0, shared, own_z)
 
@@ -200,37 +206,42 @@ class Bank:
         share = quality / np.maximum(quality.sum(axis=1, keepdims=True), 1e-300)
         mean = (share * g).sum(axis=1)
         rest = np.where(ripe, g - mean[:, None], 0.0)
+        # siblings that contradict each other by far: one of them is off, so believe the one that speaks for health
+        torn = (np.abs(rest).max(axis=1) > 6 * base) & (count > 1)
+        least = np.take_along_axis(g, np.where(ripe, np.abs(g), np.inf).argmin(axis=1)[:, None], axis=1)[:, 0]
+        mean = np.where(torn, least, mean)
         jolt = RESPONSE * np.abs((share * shock).sum(axis=1))
         sd = np.sqrt(base**2 + jolt**2)
         relative = np.sqrt(np.maximum(quality / np.maximum(quality.max(axis=1, keepdims=True), 1e-300), 1e-4))
         scatter = ((rest * relative / sd[:, None]) ** 2).sum(axis=1) * (1.0 + 1.0 / np.maximum(count, 1.0))
-        drift = np.where(count > 1, np.abs(st.pair_mean * ripe).max(axis=1, initial=0.0), 0.0)
+        # how far the siblings themselves have moved apart, which is what their mean may have moved by
+        apart = np.sqrt((share * st.pair_mean**2).sum(axis=1) / np.maximum(count - 1.0, 1.0))
         return {
             "seen": seen, "new": new, "ahead": ahead, "g": g, "shock": shock, "y": y, "mean": mean, "sd": sd,
             "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd, "ready": (count > 0) & (st.c_rows >= 60),
             "scatter": scatter, "freedom": np.maximum(count - 1.0, 0.0), "any": count > 0,
-            "drift": np.maximum(drift - 0.25, 0.0),
+            "drift": np.maximum(apart - 0.15, 0.0),
         }  # fmt: skip
 
-    def _events(self, alarm: np.ndarray, z: np.ndarray, residual: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
-        """Open, follow and close events; a displaced level that stays becomes the new one."""
+    def _events(
+        self, alarm: np.ndarray, z: np.ndarray, residual: np.ndarray, contrast: np.ndarray, tolerance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Open, follow and close events; returns which closed, and which of those leave the level where it now is."""
         st = self.state
         opened = alarm & (st.active == 0)
         was = st.active > 0
         capped = np.clip(z, -8.0, 8.0)
         st.recent = np.where(was, st.recent + (capped - st.recent) / SETTLE, np.where(opened, capped, st.recent))
         st.recent_raw = np.where(opened, residual, st.recent_raw + (residual - st.recent_raw) / SETTLE)
+        st.recent_pair = np.where(opened, contrast, st.recent_pair + (contrast - st.recent_pair) / SETTLE)
         st.active_rows = np.where(was, st.active_rows + 1, 0.0)
         quiet = was & (np.abs(st.recent) < tolerance + 1.0) & (np.abs(z) < 6.0)
         late = was & (st.active_rows >= PATIENCE)
         st.active = np.where(opened, 1.0, np.where(quiet | late, 0.0, st.active))
         moved = late & ~quiet
-        # a level that stays displaced is the new one: learn it afresh, quickly
-        st.age = np.where(moved, 0.0, st.age)
-        st.level = np.where(moved, st.level + st.recent_raw, st.level)
-        if self.s:
-            st.pair_level = st.pair_level + np.where(moved, st.recent * np.sqrt(st.c_scale2), 0.0)[:, None]
-        return quiet | late
+        # a level that stays displaced is the new one; for a while it is followed more quickly
+        st.age = np.where(moved, 2.0 * LOOSE, st.age)
+        return quiet | late, moved
 
     def _learn(
         self, residual: np.ndarray, scale: np.ndarray, z: np.ndarray, ahead: np.ndarray, hop: np.ndarray,

@@ -82,7 +82,7 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
         )
     siblings = align(curves)
     trackers, rows, hard = _pass(curves, law, siblings, rate, _nonfinite(runs))
-    events = [event for name in curves for event in trackers[name]]
+    events = _attributed([event for name in curves for event in trackers[name]], siblings)
     events += _rewinds(runs)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
     notes = []
@@ -196,6 +196,29 @@ def _settled(events: list[Event]) -> list[Event]:
         if e.kind in ("frozen", "nonfinite", "missing_steps")
         or not any(f.start_step <= e.start_step <= f.end_step + 1 for f in frozen)
     ]  # fmt: skip
+
+
+def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]) -> list[Event]:
+    """Leave out echoes: what a sibling did, seen from the other side.
+
+    An echo has the opposite sign of a larger event of a sibling at the same time. Two runs that have only each other
+    see one event alike from both sides: it is taken to belong to the run that went up.
+    """
+
+    def echo(event: Event) -> bool:
+        for sibling in siblings.get(event.run, ()):
+            start = event.start_step + sibling.offset
+            for e in events:
+                if e.run != sibling.run or not e.magnitude * event.magnitude < 0 or abs(e.start_step - start) > 30:
+                    continue
+                alike = abs(e.magnitude + event.magnitude) < 0.3 * abs(e.magnitude)
+                if abs(e.magnitude) > 1.5 * abs(event.magnitude) or (
+                    event.siblings == 1 and alike and event.magnitude < 0
+                ):
+                    return True
+        return False
+
+    return [event for event in events if not (event.siblings and echo(event))]
 
 
 def _nonfinite(runs: Runs) -> dict[str, np.ndarray]:

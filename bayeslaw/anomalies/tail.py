@@ -38,6 +38,7 @@ class Tail:
         self.inode, self.offset, self.head, self.head_size = -1, 0, "", 0
         self.header: list[str] | None = None
         self.skipped = 0
+        self.json = False
 
     def rows(self) -> Iterator[tuple[dict[str, Any], ...]]:
         """Batches of rows that were added since the last call, each up to some thousands of rows.
@@ -114,8 +115,12 @@ class Tail:
             except ValueError:
                 self.skipped += 1
                 return None
+            self.json = True
             names = self._names(list(data))
             return self._made({c: data.get(s) for c, s in names.items()}) if names else None
+        if self.json:
+            self.skipped += 1
+            return None
         cells = next(csv.reader([line]))
         if self.header is None:
             self.header = [c.strip().lstrip("\ufeff") for c in cells]
@@ -163,7 +168,7 @@ class Tail:
 
     def to_json(self) -> dict[str, Any]:
         """Where the reader stands."""
-        names = ("inode", "offset", "head", "head_size", "header", "skipped")
+        names = ("inode", "offset", "head", "head_size", "header", "skipped", "json")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, data: Mapping[str, Any]) -> None:

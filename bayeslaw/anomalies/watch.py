@@ -45,11 +45,13 @@ class Watch:
         self.count = 0
         if self.state.exists():
             self._restore(siblings)
-        elif self.events.exists():
+        elif self.events.exists() and self.events.stat().st_size > 0:
             raise FileError(
                 f"{self.events} exists, but the state {self.state} that goes with it does not. Move the events away, "
                 f"or name another file, so that none is lost."
             )
+        else:
+            self._save([])
         self._cut()
 
     def poll(self) -> Iterator[list[Event]]:
