@@ -34,7 +34,9 @@ def spikes() -> None:
     found = bl.anomalies(runs).frame
     known = pd.read_csv(DATA / "llm360-k2-65b" / "spikes.csv")
     steps = runs.curve("k2-65b")["step"].to_numpy(float)
-    print("## The eight spikes of K2-65B\n\n| step | rise | found as | start, rows off | end - recovery, steps | nats |")
+    print(
+        "## The eight spikes of K2-65B\n\n| step | rise | found as | start, rows off | end - recovery, steps | nats |"
+    )
     print("|---|---|---|---|---|---|")
     used: set[int] = set()
     for spike in known.itertuples():
@@ -105,7 +107,9 @@ def alarms() -> None:
             which[0], which[1] = which[0] + distinct, which[1] + steps
     for siblings in (1, 2, 5):
         mixed = (*ORDER_A, *OTHER_SCHEDULE)
-        _alarm_row("the same with SOAP and Muon, which anneal later", siblings, *_healthy(curves, "test", siblings, mixed))
+        _alarm_row(
+            "the same with SOAP and Muon, which anneal later", siblings, *_healthy(curves, "test", siblings, mixed)
+        )
     for name, siblings in (("ScaleUp1B/7", ()), ("llmc/3", ()), ("ScaleUp1B/9", ()), ("ScaleUp1B/8", ("ScaleUp1B/9",))):
         count, steps = _whole(curves, name, siblings)
         _alarm_row(name, len(siblings), count, steps, count, steps)
@@ -134,10 +138,12 @@ def bootstrap(length: int = 5500, block: int = 100) -> None:
     curves = load()
     print("## False alarms on block-bootstrapped steps (not real data)\n")
     print("Residuals of order A's test blocks against each run's centred running mean of 201 steps, drawn in blocks of "
-          f"{block} steps for a run and its siblings together, on a flat curve; a stream draws from one stretch of 500 steps "
-          "only, for the noise of early training is not that of late training. Places are the stretches of 20 real steps of a run "
-          "in which the alarms fell: what happened there once is drawn again and again. One seed.\n")  # fmt: skip
-    print("| siblings | steps | alarms | point, up, down, variance | places | rate per 10,000 |\n|---|---|---|---|---|---|")
+          f"{block} steps for a run and its siblings together, on a flat curve; a stream draws from one stretch of 500 "
+          "steps only, for the noise of early training is not that of late training. Places are the stretches of 20 "
+          "real steps of a run in which the alarms fell: what happened there once is drawn again and again. "
+          "One seed.\n")  # fmt: skip
+    print("| siblings | steps | alarms | point, up, down, variance | places | rate per 10,000 |")
+    print("|---|---|---|---|---|---|")
     frame = pd.DataFrame({name: curves[name] for name in ORDER_A}).loc[1:5100]
     rest = (frame - frame.rolling(201, center=True, min_periods=1).mean()).to_numpy()
     inside = mask(frame.index.to_numpy(float), "test")
@@ -162,7 +168,8 @@ def bootstrap(length: int = 5500, block: int = 100) -> None:
                     places[place] = places.get(place, 0) + 1
                 by_kind += np.bincount(out.kinds[out.alarm].argmax(axis=1), minlength=4)
         steps = streams * (length - burn)
-        print(f"| {siblings} | {steps:,} | {count} | {', '.join(map(str, by_kind))} | {_places(places)} | {count / steps * 1e4:.2f} |",
+        kinds_found = ", ".join(map(str, by_kind))
+        print(f"| {siblings} | {steps:,} | {count} | {kinds_found} | {_places(places)} | {count / steps * 1e4:.2f} |",
               flush=True)  # fmt: skip
     print()
 
@@ -256,8 +263,8 @@ def inject() -> None:
     limits = _thresholds(curves)
     n = len(TARGETS) * SEEDS * PER_SEED
     print("## Injected anomalies\n")
-    print(f"{n} injections a cell ({len(TARGETS)} runs of order A, {SEEDS} seeds, {PER_SEED} each) into the test blocks; "
-          "asked for 1 false alarm per 10,000. Recall, and the median delay in steps in brackets; found means an alarm "
+    print(f"{n} injections a cell ({len(TARGETS)} runs of order A, {SEEDS} seeds, {PER_SEED} each) into the test "
+          "blocks; asked for 1 false alarm per 10,000. Recall, and the median delay in steps in brackets; found means an alarm "
           "within the steps of the second column. The last row of a kind is the best window rule in each cell at its "
           "threshold for one alarm per 10,000 on the calibration part.\n")  # fmt: skip
     print("| kind | within | detector | " + " | ".join(f"{m:g}" for m in NANS) + " | 90 % at |")
@@ -271,7 +278,8 @@ def inject() -> None:
         for siblings, (all_series, state) in states.items():
             recall, delay = _inject(all_series, at, state, kind)
             cells = [f"{r:.2f}" + (f" ({d:.0f})" if r >= 0.05 else "") for r, d in zip(recall, delay, strict=True)]
-            print(f"| {kind} | {ROOM[kind]} | {siblings} siblings | " + " | ".join(cells) + f" | {_reach(recall):.3g} |",
+            cells.append(f"{_reach(recall):.3g}")
+            print(f"| {kind} | {ROOM[kind]} | {siblings} siblings | " + " | ".join(cells) + " |",
                   flush=True)  # fmt: skip
         rules = _rules(curves, kind, limits)
         best = np.stack(list(rules.values())).max(axis=0)
@@ -296,10 +304,13 @@ def kinds(count: int = 200) -> None:
     k = np.arange(100.0)
     shapes = {
         "point": (k == 0) * 1.0, "spike": np.exp(-k / 20), "malignant_spike": 0.75 * np.exp(-k / 20) + 0.25,
-        "level": np.ones(100), "drift": np.minimum((k + 1) / 80, 1), "divergence": np.expm1(k / 30) / np.expm1(100 / 30),
+        "level": np.ones(100), "drift": np.minimum((k + 1) / 80, 1),
+        "divergence": np.expm1(k / 30) / np.expm1(100 / 30),
         "variance": np.zeros(100),
     }  # fmt: skip
-    print("## What the kinds are taken for\n\nPyTorch25/6 with two siblings, 100 steps from the onset; rows: injected.\n")
+    print(
+        "## What the kinds are taken for\n\nPyTorch25/6 with two siblings, 100 steps from the onset; rows: injected.\n"
+    )
     columns = list(shapes)
     for size in (8.0, 15.0, 40.0):
         print(f"Height {size:g} local sd (noise grown to {1 + size / 8:g} times):\n")

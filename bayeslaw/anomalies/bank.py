@@ -6,12 +6,12 @@ a bank of one stream, a thousand block-bootstrapped copies are a bank of a thous
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from bayeslaw.anomalies import baseline, evidence, noise
+from bayeslaw.anomalies.state import State
 
 #: rows remembered by the level of a run alone, and of its contrast with siblings
 OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
@@ -50,80 +50,6 @@ class Step:
     own_z: np.ndarray
 
 
-@dataclass
-class State:
-    """Everything a bank remembers; arrays of (B,), (B, S), (B, 2, K) or (B, detectors)."""
-
-    rows: np.ndarray
-    position: np.ndarray
-    usual: np.ndarray
-    level: np.ndarray
-    slope: np.ndarray
-    scale2: np.ndarray
-    counts: np.ndarray
-    mean: np.ndarray
-    wander: np.ndarray
-    pair_rows: np.ndarray
-    pair_level: np.ndarray
-    pair_slope: np.ndarray
-    pair_scale2: np.ndarray
-    pair_mean: np.ndarray
-    response: np.ndarray
-    sib_level: np.ndarray
-    shock2: np.ndarray
-    c_rows: np.ndarray
-    c_scale2: np.ndarray
-    c_counts: np.ndarray
-    c_mean: np.ndarray
-    c_wander: np.ndarray
-    detectors: np.ndarray
-    active: np.ndarray
-    active_rows: np.ndarray
-    recent: np.ndarray
-    recent_raw: np.ndarray
-    recent_pair: np.ndarray
-    age: np.ndarray
-    typical: np.ndarray
-    pair_typical: np.ndarray
-
-    @classmethod
-    def empty(cls, b: int, s: int) -> State:
-        """The state before the first row."""
-        k = len(noise.SCALES)
-        shapes: dict[str, tuple[int, ...]] = {f.name: (b,) for f in fields(cls)}
-        pairs = ("pair_rows", "pair_level", "pair_slope", "pair_scale2", "pair_mean", "pair_typical")
-        pairs += ("response", "sib_level", "shock2")
-        shapes |= dict.fromkeys(pairs, (b, s))
-        shapes |= {"counts": (b, 2, k), "c_counts": (b, 2, k), "detectors": (b, evidence.N_DETECTORS)}
-        state = cls(**{name: np.zeros(shape) for name, shape in shapes.items()})
-        state.position[:] = np.nan
-        return state
-
-    def take(self, rows: np.ndarray) -> State:
-        """A copy of some streams, in the order of ``rows``."""
-        return State(**{f.name: getattr(self, f.name)[rows].copy() for f in fields(self)})
-
-    def put(self, rows: np.ndarray, other: State) -> None:
-        """Overwrite some streams with those of another state."""
-        for f in fields(self):
-            getattr(self, f.name)[rows] = getattr(other, f.name)
-
-    @classmethod
-    def stack(cls, states: list[State]) -> State:
-        """Several states as one, stream after stream; all with the same number of siblings."""
-        return cls(**{f.name: np.concatenate([getattr(s, f.name) for s in states]) for f in fields(cls)})
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain lists; floats survive exactly."""
-        return {f.name: getattr(self, f.name).tolist() for f in fields(self)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any], b: int, s: int) -> State:
-        """The inverse of ``to_json``."""
-        like = cls.empty(b, s)
-        return cls(**{f.name: np.array(data[f.name], float).reshape(getattr(like, f.name).shape) for f in fields(cls)})
-
-
 class Bank:
     """``streams`` runs with up to ``siblings`` siblings each; ``rate`` false alarms per step are asked for."""
 
@@ -157,7 +83,9 @@ class Bank:
             pair = self._contrast(loss, hop, others)
             cw = noise.given_scatter(noise.weights(st.c_counts, noise.CONTRAST_PRIOR), pair["scatter"], pair["freedom"])
             # an excursion far beyond the run's own noise that its own curve does not show is the sibling's
-            theirs = (np.abs(pair["mean"]) > 6 * scale) & (residual * np.sign(pair["mean"]) < 0.3 * np.abs(pair["mean"]))
+            theirs = (np.abs(pair["mean"]) > 6 * scale) & (
+                residual * np.sign(pair["mean"]) < 0.3 * np.abs(pair["mean"])
+            )
             shared = pair["ready"] & ~theirs
             col = shared[:, None, None]
             w = np.where(col, cw, w)
@@ -187,7 +115,7 @@ class Bank:
 
     @staticmethod
     def _excess(mean: np.ndarray, wander: np.ndarray) -> np.ndarray:
-        """Wander beyond white noise, in scales: somewhat above the sd of the running mean that noise alone does not explain."""
+        """Wander beyond white noise, in scales: 1.4 sd of the running mean that noise does not explain."""
         return 1.4 * np.sqrt(np.maximum(wander - 0.0101, 0.0))
 
     def _contrast(self, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) -> dict[str, np.ndarray]:
@@ -218,7 +146,8 @@ class Bank:
         apart = np.sqrt((share * st.pair_mean**2).sum(axis=1) / np.maximum(count - 1.0, 1.0))
         return {
             "seen": seen, "new": new, "ahead": ahead, "g": g, "shock": shock, "y": y, "mean": mean, "sd": sd,
-            "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd, "ready": (count > 0) & (st.c_rows >= 60),
+            "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd,
+            "ready": (count > 0) & (st.c_rows >= 60),
             "scatter": scatter, "freedom": np.maximum(count - 1.0, 0.0), "any": count > 0,
             "drift": np.maximum(apart - 0.15, 0.0),
         }  # fmt: skip
@@ -251,14 +180,19 @@ class Bank:
         st.typical += (np.abs(residual) - st.typical) * 0.06
         loose = np.where(st.age < LOOSE, np.inf, np.maximum(scale, 0.8 * st.typical))
         level, slope = baseline.update(
-            st.level, st.slope, ahead, hop, st.usual, residual, loose, baseline.gain(st.age, OWN_MEMORY),
+            st.level,
+            st.slope,
+            ahead,
+            hop,
+            st.usual,
+            residual,
+            loose,
+            baseline.gain(st.age, OWN_MEMORY),
             baseline.OWN_DAMPING,
         )
         st.level = np.where(first, loss, np.where(calm, level, ahead))
         st.slope = np.where(calm & ~first, slope, st.slope)
-        st.scale2, st.counts = _learn_noise(
-            st.rows, st.scale2, st.counts, z, residual, calm & ~first
-        )
+        st.scale2, st.counts = _learn_noise(st.rows, st.scale2, st.counts, z, residual, calm & ~first)
         st.mean, st.wander = _learn_wander(st.mean, st.wander, z, st.rows, calm)
 
     def _learn_pairs(self, pair: dict[str, np.ndarray], calm: np.ndarray, hop: np.ndarray) -> None:
@@ -272,7 +206,14 @@ class Bank:
         alpha = baseline.gain(age, CONTRAST_MEMORY)
         h = hop[:, None]
         level, slope = baseline.update(
-            st.pair_level, st.pair_slope, pair["ahead"], h, st.usual[:, None], g, loose, alpha,
+            st.pair_level,
+            st.pair_slope,
+            pair["ahead"],
+            h,
+            st.usual[:, None],
+            g,
+            loose,
+            alpha,
             baseline.CONTRAST_DAMPING,
         )
         st.pair_level = np.where(ok, level, np.where(seen, pair["ahead"], st.pair_level + st.pair_slope * h))
@@ -298,7 +239,12 @@ class Bank:
 
 
 def _learn_noise(
-    rows: np.ndarray, scale2: np.ndarray, counts: np.ndarray, z: np.ndarray, residual: np.ndarray, use: np.ndarray,
+    rows: np.ndarray,
+    scale2: np.ndarray,
+    counts: np.ndarray,
+    z: np.ndarray,
+    residual: np.ndarray,
+    use: np.ndarray,
     prior: np.ndarray = noise.PRIOR,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step of stochastic expectation-maximization for the base scale and the weights of its multiples.

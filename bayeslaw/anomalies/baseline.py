@@ -10,7 +10,7 @@ import numpy as np
 
 #: share of the rows so far that the level remembers; least memory in rows
 SHARE, LEAST = 0.2, 3.0
-#: damping: the slope's gain is the level's squared over this; a run alone must follow its curve, a contrast hardly bends
+#: damping: the slope's gain is the level's squared over this; a run alone follows its curve, a contrast bends less
 OWN_DAMPING, CONTRAST_DAMPING = 1.5, 6.0
 #: residuals beyond this many scales pull the level no further
 CLIP = 3.0

@@ -83,7 +83,14 @@ def classify(residual: np.ndarray, scale: np.ndarray, onset: int = 0, correlated
         magnitude = float(curve[np.argmax(np.abs(curve))])
         peak = int(np.argmax(np.abs(curve) >= 0.95 * np.abs(curve).max()))
     return Verdict(
-        kind, odds[kind], odds, onset + peak, onset + _end(kind, r, healthy, curve, peak), magnitude, lasting, lasting_sd
+        kind,
+        odds[kind],
+        odds,
+        onset + peak,
+        onset + _end(kind, r, healthy, curve, peak),
+        magnitude,
+        lasting,
+        lasting_sd,
     )
 
 

@@ -29,7 +29,7 @@ _ADVICE = {
     "point": "Nothing to do unless it repeats.",
     "spike": "It has recovered; go on.",
     "malignant_spike": "Consider rolling back to a checkpoint before step {start} and skipping its batches.",
-    "divergence": "Stop the run and roll back to a checkpoint before step {start}; look at learning rate and gradients.",
+    "divergence": "Stop, roll back to a checkpoint before step {start}, and look at learning rate and gradients.",
     "level_up": "Look for what changed at step {start}: data mixture, batch size, a restart, a broken worker.",
     "level_down": "Look for what changed at step {start}: easier data, a new mixture, a loss mask.",
     "drift": "The run is leaving its curve: compare data and learning rate since step {start} with its siblings'.",

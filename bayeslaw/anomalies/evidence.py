@@ -45,7 +45,9 @@ def ratios(e: np.ndarray, w: np.ndarray, tolerance: np.ndarray, lean: np.ndarray
     bias = np.concatenate([np.repeat(tolerance[:, None], n, 1), np.repeat(-tolerance[:, None], n, 1)], axis=1)
     shifted = e[:, None] - bias
     around = e - lean
-    points = np.concatenate([shifted - _DELTAS, shifted[:, :1], shifted[:, -1:], around[:, None], around[:, None] / FACTORS], 1)
+    points = np.concatenate(
+        [shifted - _DELTAS, shifted[:, :1], shifted[:, -1:], around[:, None], around[:, None] / FACTORS], 1
+    )
     f = density(points, w)
     out = np.empty((len(e), N_DETECTORS))
     out[:, :n] = f[:, :n] / f[:, 2 * n, None]

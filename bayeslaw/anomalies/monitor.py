@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
 #: rows of each run remembered for alignment and for recognizing duplicates; rows between two looks for siblings
-REMEMBERED, LOOK_EVERY = 2000, 200
+REMEMBERED, LOOK_EVERY = 2000, 100
 #: version of the saved state
 VERSION = 1
 
@@ -70,6 +70,10 @@ class Monitor:
     rate : false alarms per step asked for, in all kinds together.
     siblings : finished or running runs to compare with (``Runs``), beside those that the monitor itself watches.
     patience : how many newer rows a row that leaves a gap waits for the missing ones.
+
+    Nothing looks ahead: of a sibling that runs at the same time only the rows that came before count, so the run whose
+    row of a step comes first is judged alone at that step. With a single sibling a stream cannot always say which of
+    the two an event belongs to; ``anomalies``, which sees both, can.
 
     ``push`` takes one row, ``feed`` many; both return the events that opened or were settled by them. An event is
     reported when it opens (``open`` true) and once more when it is settled, with the same ``run`` and ``seen_at``.
@@ -213,7 +217,9 @@ class Monitor:
         """Judge all rows whose turn has come, one of each run at a time."""
         found: list[tuple[int, Event]] = []
         while self._pending:
-            rows = [(stream, stream.ready.popleft()) for stream in map(self._streams.__getitem__, sorted(self._pending))]
+            rows = [
+                (stream, stream.ready.popleft()) for stream in map(self._streams.__getitem__, sorted(self._pending))
+            ]
             self._pending = {stream.run for stream, _ in rows if stream.ready}
             for paired in (False, True):
                 batch = [(s, r) for s, r in rows if (r.others is not None) == paired and math.isfinite(r.loss)]
@@ -284,7 +290,8 @@ class Monitor:
         """The inverse of ``to_json``. DataError if it is of another version."""
         if data.get("version") != VERSION:
             raise DataError(
-                f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: delete it to start over."
+                f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: "
+                f"delete it to start over."
             )
         new = cls(data["rate"], siblings, data["patience"])
         new._arrivals = data["arrivals"]

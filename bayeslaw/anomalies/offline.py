@@ -209,7 +209,8 @@ def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]
         for sibling in siblings.get(event.run, ()):
             start = event.start_step + sibling.offset
             for e in events:
-                if e.run != sibling.run or not e.magnitude * event.magnitude < 0 or abs(e.start_step - start) > 30:
+                opposite = e.magnitude * event.magnitude < 0 or event.kind == "variance"
+                if e.run != sibling.run or not opposite or abs(e.start_step - start) > 30:
                     continue
                 alike = abs(e.magnitude + event.magnitude) < 0.3 * abs(e.magnitude)
                 if abs(e.magnitude) > 1.5 * abs(event.magnitude) or (
@@ -223,22 +224,22 @@ def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]
 
 def _nonfinite(runs: Runs) -> dict[str, np.ndarray]:
     """Steps of each run's rows that were logged with a loss of NaN or infinity."""
-    if not (runs.facts["kind"] == "nonfinite_loss").any() or "step" not in runs.frame:
+    named = [str(row["run"]) for row in runs.facts.to_dict(orient="records") if row["kind"] == "nonfinite_loss"]
+    if not named or "step" not in runs.frame:
         return {}
     frame = runs.frame
-    named = set(runs.facts.loc[runs.facts["kind"] == "nonfinite_loss", "run"])
-    bad = ~np.isfinite(frame["loss"].to_numpy(float)) & ~frame["kept"].to_numpy() & frame["run"].isin(named).to_numpy()
-    bad &= np.isfinite(frame["step"].to_numpy(float))
-    return {str(run): np.sort(part["step"].to_numpy(float)) for run, part in frame[bad].groupby("run")}
+    run, step = np.asarray(frame["run"], str), np.asarray(frame["step"], float)
+    bad = ~np.isfinite(np.asarray(frame["loss"], float)) & ~np.asarray(frame["kept"], bool) & np.isfinite(step)
+    return {name: np.sort(step[bad & (run == name)]) for name in named}
 
 
 def _rewinds(runs: Runs) -> list[Event]:
     nan = float("nan")
     out = []
-    for fact in runs.facts[runs.facts["kind"] == "rewind"].itertuples(index=False):
-        step = float(fact.step)  # type: ignore[arg-type]
-        event = Event(
-            str(fact.run), "rewind", 1.0, step, step, step, nan, nan, 30.0, nan, nan, nan, nan, nan, 0, step, False
-        )
+    for fact in runs.facts.to_dict(orient="records"):
+        if fact["kind"] != "rewind":
+            continue
+        run, step = str(fact["run"]), float(fact["step"])
+        event = Event(run, "rewind", 1.0, step, step, step, nan, nan, 30.0, nan, nan, nan, nan, nan, 0, step, False)
         out.append(replace(event, message=sentence(event)))
     return out

@@ -40,6 +40,7 @@ class Structure:
         """A row whose loss is NaN or infinite; says so at once."""
         new = math.isnan(self.bad_from)
         self.bad_from, self.bad_to = (step if new else self.bad_from), step
+        self.step = step
         return [self._make("nonfinite", self.bad_from, step, step, 30.0, True)] if new else []
 
     def flush(self) -> list[Event]:
@@ -71,7 +72,7 @@ class Structure:
 
     def _frozen(self, step: float, loss: float, scale: float) -> list[Event]:
         change = abs(loss - self.loss)
-        if not change == 0.0:
+        if change > 0 or math.isnan(change):
             if change > 0:
                 self.quantum = min(self.quantum, change)
             out = []

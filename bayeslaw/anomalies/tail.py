@@ -126,8 +126,8 @@ class Tail:
             self.header = [c.strip().lstrip("\ufeff") for c in cells]
             if self._names(self.header) is None:
                 raise DataError(
-                    f"{self.path}: the first line has no step and loss among {', '.join(self.header[:12])}. Name them with "
-                    f"--column step=NAME --column loss=NAME."
+                    f"{self.path}: the first line has no step and loss among {', '.join(self.header[:12])}. "
+                    f"Name them with --column step=NAME --column loss=NAME."
                 )
             return None
         if len(cells) != len(self.header):

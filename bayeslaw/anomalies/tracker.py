@@ -106,8 +106,9 @@ class Tracker:
         peak = rows[verdict.peak]
         severity, low, high = _severity(kind, verdict)
         event = Event(
-            self.run, kind, verdict.probability, rows[self.lead].step, peak.step, rows[max(verdict.end, self.lead)].step,
-            verdict.magnitude, verdict.magnitude / max(float(np.median(scale)), 1e-12),
+            self.run, kind, verdict.probability, rows[self.lead].step, peak.step,
+            rows[max(verdict.end, self.lead)].step, verdict.magnitude,
+            verdict.magnitude / max(float(np.median(scale)), 1e-12),
             math.log10(min(max(self.evidence, 1.0), _HUGE)), peak.expected, peak.loss, severity, low, high,
             max(r.siblings for r in rows[self.lead :]), self.seen_at, is_open,
         )  # fmt: skip

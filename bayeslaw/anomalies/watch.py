@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
 
-
 class Watch:
     """A monitor of one growing file.
 

@@ -77,7 +77,7 @@ def anomalies(
 
         plot_anomalies(found, only[0] if only else None).savefig(plot)
         say(f"drew {plot}")
-    if len(frame):
+    if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)
 
 

@@ -30,9 +30,11 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     step, loss = rows["step"].to_numpy(), rows["loss"].to_numpy()
     expected, scale, z = (rows[c].to_numpy() for c in ("expected", "scale", "z"))
     keep = _thin(z, POINTS)
+    shared = int((found.alignment["run"] == name).sum())
+    from_siblings = " from its siblings' losses" if shared else ""
     top.fill_between(
         step[keep], (expected - 1.645 * scale)[keep], (expected + 1.645 * scale)[keep], color=FORECAST,
-        alpha=2 * OBSERVED_ALPHA, linewidth=0, label="expected, 90 % band of the noise", zorder=3,
+        alpha=2 * OBSERVED_ALPHA, linewidth=0, label=f"expected{from_siblings}, 90 % band", zorder=3,
     )  # fmt: skip
     top.plot(step[keep], loss[keep], color=DATA, linewidth=0.6, label="loss", zorder=2)
     young = min(len(loss) - 1, max(20, len(loss) // 50))
@@ -58,17 +60,15 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
                 label += f" {event['magnitude']:+.2g}"
             right_half = left > 0.85 * step[-1]
             top.annotate(
-                label, (left, 1.0), xycoords=("data", "axes fraction"), xytext=(-3 if right_half else 3, -9 - 11 * (height % 4)),
+                label, (left, 1.0), xycoords=("data", "axes fraction"),
+                xytext=(-3 if right_half else 3, -9 - 11 * (height % 4)),
                 textcoords="offset points", fontsize=7, color=_BAD, ha="right" if right_half else "left", va="center",
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6}, zorder=6,
             )  # fmt: skip
             height += 1
-    shared = found.alignment[found.alignment["run"] == name]
-    judged = f"judged with {len(shared)} runs of its data order" if len(shared) else "judged alone"
+    judged = f"judged with {shared} runs of its data order" if shared else "judged alone"
     outside = f"; {int(off.sum())} losses above the picture" if off.any() else ""
-    top.set_title(
-        f"{shorten(name, 50)}: {len(events)} events, {judged}{outside}", fontsize=9, color=INK, loc="left"
-    )
+    top.set_title(f"{shorten(name, 50)}: {len(events)} events, {judged}{outside}", fontsize=9, color=INK, loc="left")
     top.set_ylabel(LABELS["loss"], fontsize=8, color=INK)
     low.set_ylabel("residual (sd of noise)", fontsize=8, color=INK)
     low.set_xlabel(LABELS["step"], fontsize=8, color=INK)

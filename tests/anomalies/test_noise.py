@@ -1,4 +1,4 @@
-"""The mixture over scales is a density, its tails are its integrals, and siblings' scatter updates it by Bayes' rule."""
+"""The mixture over scales is a density, its tails are its integrals, and scatter updates it by Bayes' rule."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,7 @@ def value(e, w):
 def test_density_integrates_to_one():
     w = weights()
     total = sum(
-        integrate.quad(value, a, b, args=(w,), limit=200)[0]
-        for a, b in [(-400, -20), (-20, 0), (0, 20), (20, 400)]
+        integrate.quad(value, a, b, args=(w,), limit=200)[0] for a, b in [(-400, -20), (-20, 0), (0, 20), (20, 400)]
     )
     assert total == pytest.approx(1.0, abs=1e-6)
 
