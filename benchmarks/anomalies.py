@@ -264,9 +264,9 @@ def inject() -> None:
     n = len(TARGETS) * SEEDS * PER_SEED
     print("## Injected anomalies\n")
     print(f"{n} injections a cell ({len(TARGETS)} runs of order A, {SEEDS} seeds, {PER_SEED} each) into the test "
-          "blocks; asked for 1 false alarm per 10,000. Recall, and the median delay in steps in brackets; found means an alarm "
-          "within the steps of the second column. The last row of a kind is the best window rule in each cell at its "
-          "threshold for one alarm per 10,000 on the calibration part.\n")  # fmt: skip
+          "blocks; asked for 1 false alarm per 10,000. Recall, and the median delay in steps in brackets; found "
+          "means an alarm within the steps of the second column. The last row of a kind is the best window rule in "
+          "each cell at its threshold for one alarm per 10,000 on the calibration part.\n")  # fmt: skip
     print("| kind | within | detector | " + " | ".join(f"{m:g}" for m in NANS) + " | 90 % at |")
     print("|---|---|---|" + "---|" * (len(NANS) + 1))
     states = {}

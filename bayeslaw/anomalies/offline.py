@@ -239,7 +239,7 @@ def _rewinds(runs: Runs) -> list[Event]:
     for fact in runs.facts.to_dict(orient="records"):
         if fact["kind"] != "rewind":
             continue
-        run, step = str(fact["run"]), float(fact["step"])
+        run, step = str(fact["run"]), float(str(fact["step"]))
         event = Event(run, "rewind", 1.0, step, step, step, nan, nan, 30.0, nan, nan, nan, nan, nan, 0, step, False)
         out.append(replace(event, message=sentence(event)))
     return out
