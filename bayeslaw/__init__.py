@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bayeslaw import cards as cards
     from bayeslaw import errors as errors
     from bayeslaw import laws as laws
+    from bayeslaw.anomalies import Anomalies as Anomalies
+    from bayeslaw.anomalies import Monitor as Monitor
+    from bayeslaw.anomalies import anomalies as anomalies
     from bayeslaw.cards import Card as Card
     from bayeslaw.cards import load_card as load_card
     from bayeslaw.data.bins import Bins as Bins
@@ -36,12 +39,15 @@ __version__ = "0.1.0"
 
 #: public name -> the module that defines it; a module that is itself public maps to None.
 _HOME: dict[str, str | None] = {
+    "Anomalies": "bayeslaw.anomalies",
     "Band": "bayeslaw.forecast",
     "Bins": "bayeslaw.data.bins",
     "Card": "bayeslaw.cards",
     "Fit": "bayeslaw.fit",
     "LAWS": "bayeslaw.laws",
+    "Monitor": "bayeslaw.anomalies",
     "Runs": "bayeslaw.data.runs",
+    "anomalies": "bayeslaw.anomalies",
     "cards": None,
     "errors": None,
     "fit": "bayeslaw.fit",
