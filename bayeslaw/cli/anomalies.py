@@ -59,7 +59,7 @@ def anomalies(
         frame = frame[frame["run"].isin(only)].reset_index(drop=True)
     for note in found.notes:
         say(note)
-    aligned = found.alignment["run"].nunique()
+    aligned = len(set(found.alignment["run"].tolist()))
     if aligned:
         least = found.alignment["evidence"].min()
         say(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
