@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bayeslaw import datasets as datasets
     from bayeslaw import errors as errors
     from bayeslaw import laws as laws
+    from bayeslaw.anomalies import Anomalies as Anomalies
+    from bayeslaw.anomalies import Monitor as Monitor
+    from bayeslaw.anomalies import anomalies as anomalies
     from bayeslaw import live as live
     from bayeslaw.backtest import backtest as backtest
     from bayeslaw.backtest_result import Backtest as Backtest
@@ -42,13 +45,16 @@ __version__ = "0.1.0"
 
 #: public name -> the module that defines it; a module that is itself public maps to None.
 _HOME: dict[str, str | None] = {
+    "Anomalies": "bayeslaw.anomalies",
     "Backtest": "bayeslaw.backtest_result",
     "Band": "bayeslaw.forecast",
     "Bins": "bayeslaw.data.bins",
     "Card": "bayeslaw.cards",
     "Fit": "bayeslaw.fit",
     "LAWS": "bayeslaw.laws",
+    "Monitor": "bayeslaw.anomalies",
     "Runs": "bayeslaw.data.runs",
+    "anomalies": "bayeslaw.anomalies",
     "backtest": "bayeslaw.backtest",
     "cards": None,
     "datasets": None,

@@ -11,6 +11,7 @@ import os
 import click
 
 from bayeslaw import __version__
+from bayeslaw.cli.anomalies import anomalies
 from bayeslaw.cli.backtesting import backtest, compare
 from bayeslaw.cli.cache import keep_compiled
 from bayeslaw.cli.catalog import laws, models
@@ -19,6 +20,7 @@ from bayeslaw.cli.fitting import check, fit
 from bayeslaw.cli.forecasting import forecast
 from bayeslaw.cli.guard import GuardedGroup
 from bayeslaw.cli.loading import load
+from bayeslaw.cli.watching import watch
 
 EPILOG = """Exit codes: 0 fine; 1 the answer is bad news, such as diagnostics that fail; 2 no answer, because of wrong
 usage, bad input or a defect; 130 interrupted."""
@@ -34,7 +36,8 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (load, fit, check, forecast, backtest, compare, models, laws, demo):
+COMMANDS = (load, fit, check, forecast, anomalies, watch, backtest, compare, models, laws, demo)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -1,0 +1,37 @@
+"""Local level of a curve, without looking ahead: a robust alpha-beta filter whose slope lives in log-steps.
+
+Loss curves are close to power laws, so over a stretch that is a fixed share of the run they are straight in log-steps.
+The filter remembers a fifth of the run so far and at most ``memory`` rows; residuals are clipped before they move it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: share of the rows so far that the level remembers; least memory in rows
+SHARE, LEAST = 0.2, 3.0
+#: damping: the slope's gain is the level's squared over this; a run alone follows its curve, a contrast bends less
+OWN_DAMPING, CONTRAST_DAMPING = 1.5, 6.0
+#: residuals beyond this many scales pull the level no further
+CLIP = 3.0
+
+
+def gain(rows: np.ndarray, memory: float) -> np.ndarray:
+    """(B,) gain of the level after ``rows`` rows: one over the rows that it remembers."""
+    return 1.0 / np.clip(SHARE * rows, LEAST, memory)
+
+
+def update(
+    level: np.ndarray, slope: np.ndarray, ahead: np.ndarray, hop: np.ndarray, usual: np.ndarray,
+    residual: np.ndarray, scale: np.ndarray, alpha: np.ndarray, damping: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Level and slope after a residual against the level expected here, ``ahead = level + slope * hop``.
+
+    Parameters
+    ----------
+    hop : advance in log-steps since the last row; ``usual`` : its running mean, which turns the slope's gain per row
+        into one per log-step. All arrays have one shape (or broadcast to it), nats per token.
+    """
+    bound = CLIP * scale
+    pull = np.minimum(np.maximum(residual, -bound), bound)
+    return ahead + alpha * pull, slope + alpha * alpha / damping * pull / usual

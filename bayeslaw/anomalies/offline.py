@@ -1,0 +1,245 @@
+"""``anomalies``: what went wrong in recorded runs, judged by their own noise and by what their siblings met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.anomalies.bank import Bank
+from bayeslaw.anomalies.events import COLUMNS, Event, sentence
+from bayeslaw.anomalies.evidence import KINDS as DETECTORS
+from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
+from bayeslaw.anomalies.tracker import Row, Tracker
+from bayeslaw.errors import DataError
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+    from bayeslaw.fit import Fit
+
+#: a loss this many own sd off the run's curve which its siblings explain is named a hard batch
+HARD = 8.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Anomalies:
+    """What was found.
+
+    Attributes
+    ----------
+    frame : one row per event, by run and start: ``run``, ``kind``, ``probability`` (of the kind), ``start_step``,
+        ``peak_step``, ``end_step``, ``magnitude`` (nats, upwards positive), ``magnitude_sd``, ``evidence`` (log10 of
+        the combined e-value), ``expected`` and ``loss`` at the peak, ``severity`` (nats still lost at the end of what
+        is known) with ``severity_lo90`` and ``severity_hi90``, ``siblings``, ``seen_at``, ``open``, ``message``.
+    alignment : run, sibling, offset (steps), correlation, rows, evidence (log10 Bayes factor): runs of one data order.
+    hard_batches : run, step, loss, own_sd: losses far off the run's curve that its siblings met too; not anomalies.
+    rows : per run the judged rows: step, loss, expected, scale (nats), z, active.
+    rate : false alarms per step that were asked for.
+    notes : sentences a reader should know.
+    """
+
+    frame: pd.DataFrame
+    alignment: pd.DataFrame
+    hard_batches: pd.DataFrame
+    rows: Mapping[str, pd.DataFrame]
+    rate: float
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of events."""
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        worst = self.frame["kind"].value_counts()
+        kinds = ", ".join(f"{count} {kind}" for kind, count in worst.items())
+        return f"<Anomalies: {len(self.frame)} events in {len(self.rows)} runs{': ' + kinds if kinds else ''}>"
+
+
+def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anomalies:
+    """Find what is wrong with recorded runs.
+
+    Parameters
+    ----------
+    runs : losses per step. Runs that read the same batches are found by their shocks and judged against each other.
+    fit : a posterior: then residuals are taken against its law's curve for each run instead of the raw losses.
+    rate : false alarms per step asked for, in all kinds together.
+
+    Raises
+    ------
+    DataError
+        The table has no curves, or ``rate`` is not between 0 and 1.
+    """
+    if not 0 < rate < 1:
+        raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
+    curves, law = _curves(runs, fit)
+    if not curves:
+        raise DataError(
+            f"{runs.source} has no curve to look at: every run has a single point. Anomalies are found in losses "
+            f"logged step by step."
+        )
+    siblings = align(curves)
+    trackers, rows, hard = _pass(curves, law, siblings, rate, _nonfinite(runs))
+    events = _attributed([event for name in curves for event in trackers[name]], siblings)
+    events += _rewinds(runs)
+    events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
+    notes = []
+    short = [name for name, curve in curves.items() if len(curve.step) < 150]
+    if short:
+        notes.append(f"{len(short)} runs have fewer than 150 rows: most of those are spent on learning the noise.")
+    table = pd.DataFrame([e.record() for e in events], columns=list(COLUMNS))
+    found = [
+        {"run": name, "sibling": s.run, "offset": s.offset, "correlation": s.correlation, "rows": s.rows,
+         "evidence": s.evidence} for name, group in siblings.items() for s in group
+    ]  # fmt: skip
+    columns = ["run", "sibling", "offset", "correlation", "rows", "evidence"]
+    return Anomalies(
+        table, pd.DataFrame(found, columns=columns), pd.DataFrame(hard, columns=["run", "step", "loss", "own_sd"]),
+        rows, rate, tuple(notes),
+    )  # fmt: skip
+
+
+def _curves(runs: Runs, fit: Fit | None) -> tuple[dict[str, Curve], dict[str, np.ndarray]]:
+    """Curves of several points, and what is to be subtracted from each (zeros without a fit)."""
+    curves: dict[str, Curve] = {}
+    law: dict[str, np.ndarray] = {}
+    frame, order = runs.frame, runs.curves
+    loss = frame["loss"].to_numpy(float)
+    step = frame["step"].to_numpy(float) if "step" in frame else np.full(len(frame), np.nan)
+    expected = None
+    if fit is not None:
+        from bayeslaw.forecast import forecast
+
+        expected = forecast(fit, at=runs).frame["curve_mean"].to_numpy(float)
+    for c in range(len(order.run)):
+        at = order.order[order.starts[c] : order.starts[c + 1]]
+        x = order.x[order.starts[c] : order.starts[c + 1]]
+        inside = np.isfinite(x) & (x > 0)
+        at, x = at[inside], x[inside]
+        if len(at) < 2:
+            continue
+        name = order.names[order.run[c]]
+        label = name if np.isnan(order.exit_step[c]) else f"{name} exit {order.exit_step[c]:g}"
+        steps = step[at] if np.isfinite(step[at]).all() else x
+        tokens = frame["tokens"].to_numpy(float)[at] if "tokens" in frame else x
+        along = tokens if np.isfinite(tokens).all() and np.all(np.diff(tokens) > 0) and tokens[0] > 0 else x
+        offset = np.zeros(len(at)) if expected is None else expected[at] - float(np.mean(expected[at]))
+        curves[label] = Curve(label, steps, loss[at] - offset, along)
+        law[label] = offset
+    return curves, law
+
+
+def _pass(
+    curves: Mapping[str, Curve], law: Mapping[str, np.ndarray], siblings: Mapping[str, tuple[Sibling, ...]],
+    rate: float, broken: Mapping[str, np.ndarray],
+) -> tuple[dict[str, list[Event]], dict[str, pd.DataFrame], list[dict[str, Any]]]:  # fmt: skip
+    """All runs through one bank, row by row; runs that end leave it."""
+    names = sorted(curves, key=lambda n: -len(curves[n].step))
+    others = {name: lookup(curves[name], siblings[name], curves) for name in names}
+    bank = Bank(len(names), MOST, rate)
+    lengths = np.array([len(curves[n].step) for n in names])
+    keep = {name: np.empty((len(curves[name].step), 7)) for name in names}
+    trackers = {name: Tracker(name, rate) for name in names}
+    events: dict[str, list[Event]] = {name: [] for name in names}
+    hard: list[dict[str, Any]] = []
+    for k in range(int(lengths[0])):
+        b = int((lengths > k).sum())
+        if b < bank.b:
+            bank.state, bank.b = bank.state.take(np.arange(b)), b
+        live = names[:b]
+        rows = np.array([others[n][k] for n in live])
+        loss = np.array([curves[n].loss[k] for n in live])
+        result = bank.step(loss, np.array([curves[n].x[k] for n in live]), rows)
+        own = np.sqrt(bank.state.scale2)
+        count = np.isfinite(rows).sum(axis=1)
+        top = np.argmax(result.kinds, axis=1)
+        for i, name in enumerate(live):
+            add = law[name][k]
+            step = curves[name].step[k]
+            row = Row(
+                float(step), float(loss[i] + add), float(result.expected[i] + add), float(result.scale[i]),
+                float(result.z[i]), int(count[i]) if result.shared[i] else 0,
+            )  # fmt: skip
+            for bad in broken.get(name, ()):
+                if (keep[name][k - 1, 0] if k else -np.inf) < bad <= step:
+                    events[name] += trackers[name].nonfinite(float(bad))
+            events[name] += trackers[name].push(
+                row, float(own[i]), bool(result.alarm[i]), bool(result.active[i]), float(result.total[i]),
+                DETECTORS[top[i]],
+            )  # fmt: skip
+            keep[name][k] = (*row[:5], result.active[i], result.own_z[i])
+            if result.shared[i] and abs(result.own_z[i]) > HARD and abs(result.z[i]) < 4 and k > 200:
+                hard.append({"run": name, "step": row.step, "loss": row.loss, "own_sd": float(result.own_z[i])})
+    for name in names:
+        last = curves[name].step[-1]
+        for bad in broken.get(name, ()):
+            if bad > last:
+                events[name] += trackers[name].nonfinite(float(bad))
+        events[name] += trackers[name].flush()
+    columns = ["step", "loss", "expected", "scale", "z", "active", "own_z"]
+    tables = {name: pd.DataFrame(keep[name], columns=columns) for name in curves}
+    return {name: _settled(events[name]) for name in curves}, tables, hard
+
+
+def _settled(events: list[Event]) -> list[Event]:
+    """The last word on each event; those that a structural event explains are left out."""
+    last: dict[tuple[bool, float], Event] = {}
+    for event in events:
+        structural = event.kind in ("nonfinite", "frozen", "missing_steps")
+        last[structural, event.seen_at] = event
+    final = list(last.values())
+    frozen = [e for e in final if e.kind == "frozen"]
+    return [
+        e for e in final
+        if e.kind in ("frozen", "nonfinite", "missing_steps")
+        or not any(f.start_step <= e.start_step <= f.end_step + 1 for f in frozen)
+    ]  # fmt: skip
+
+
+def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]) -> list[Event]:
+    """Leave out echoes: what a sibling did, seen from the other side.
+
+    An echo has the opposite sign of a larger event of a sibling at the same time. Two runs that have only each other
+    see one event alike from both sides: it is taken to belong to the run that went up.
+    """
+
+    def echo(event: Event) -> bool:
+        for sibling in siblings.get(event.run, ()):
+            start = event.start_step + sibling.offset
+            for e in events:
+                opposite = e.magnitude * event.magnitude < 0 or event.kind == "variance"
+                if e.run != sibling.run or not opposite or abs(e.start_step - start) > 30:
+                    continue
+                alike = abs(e.magnitude + event.magnitude) < 0.3 * abs(e.magnitude)
+                if abs(e.magnitude) > 1.5 * abs(event.magnitude) or (
+                    event.siblings == 1 and alike and event.magnitude < 0
+                ):
+                    return True
+        return False
+
+    return [event for event in events if not (event.siblings and echo(event))]
+
+
+def _nonfinite(runs: Runs) -> dict[str, np.ndarray]:
+    """Steps of each run's rows that were logged with a loss of NaN or infinity."""
+    named = [str(row["run"]) for row in runs.facts.to_dict(orient="records") if row["kind"] == "nonfinite_loss"]
+    if not named or "step" not in runs.frame:
+        return {}
+    frame = runs.frame
+    run, step = np.asarray(frame["run"], str), np.asarray(frame["step"], float)
+    bad = ~np.isfinite(np.asarray(frame["loss"], float)) & ~np.asarray(frame["kept"], bool) & np.isfinite(step)
+    return {name: np.sort(step[bad & (run == name)]) for name in named}
+
+
+def _rewinds(runs: Runs) -> list[Event]:
+    nan = float("nan")
+    out = []
+    for fact in runs.facts.to_dict(orient="records"):
+        if fact["kind"] != "rewind":
+            continue
+        run, step = str(fact["run"]), float(str(fact["step"]))
+        event = Event(run, "rewind", 1.0, step, step, step, nan, nan, 30.0, nan, nan, nan, nan, nan, 0, step, False)
+        out.append(replace(event, message=sentence(event)))
+    return out

@@ -1,0 +1,182 @@
+"""From alarms to events: one run's rows as they come, events opened, followed, merged and closed.
+
+A tracker remembers the last ``HISTORY`` rows and those of the open event, so its memory is bounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayeslaw.anomalies.classify import Verdict, classify
+from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.structure import Structure
+
+#: rows remembered before an alarm; rows after an event in which a new alarm continues it; most rows of an event kept
+HISTORY, GRACE, MOST = 128, 12, 1000
+_HUGE = 1e30
+
+
+class Row(NamedTuple):
+    """One row as judged: nats, and ``z`` in sd of the healthy noise; ``siblings`` that had the same batch."""
+
+    step: float
+    loss: float
+    expected: float
+    scale: float
+    z: float
+    siblings: int
+
+
+class Tracker:
+    """Events of one run. ``rate``: false alarms per step that are asked for."""
+
+    def __init__(self, run: str, rate: float = 1e-4) -> None:
+        self.run, self.rate = run, rate
+        self.history: deque[Row] = deque(maxlen=HISTORY)
+        self.rows: list[Row] = []
+        self.lead = 0
+        self.seen_at = math.nan
+        self.evidence = 0.0
+        self.hint = ""
+        self.grace = -1
+        self.structure = Structure(run, rate)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an event is open (or has just closed and may still go on)."""
+        return bool(self.rows)
+
+    def push(self, row: Row, own_scale: float, alarm: bool, active: bool, total: float, hint: str) -> list[Event]:
+        """Take a finite row and what the bank said of it; returns events that opened (``open``) or were settled."""
+        out = self.structure.row(row.step, row.loss, own_scale)
+        if not self.rows:
+            if alarm:
+                self._open(row, total, hint)
+                out.append(self._event(True))
+            self.history.append(row)
+            return out
+        if len(self.rows) < MOST:
+            self.rows.append(row)
+        if alarm or active:
+            self.grace = -1
+            self.evidence = max(self.evidence, total)
+        else:
+            self.grace = GRACE if self.grace < 0 else self.grace - 1
+            if self.grace == 0:
+                out.append(self.settle())
+        self.history.append(row)
+        return out
+
+    def nonfinite(self, step: float) -> list[Event]:
+        """Take a row whose loss is NaN or infinite."""
+        return self.structure.nonfinite(step)
+
+    def flush(self) -> list[Event]:
+        """What is open when there are no more rows; nothing is forgotten, so that more rows may still come."""
+        out = self.structure.flush()
+        if self.rows:
+            out.append(self._event(self.grace < 0))
+        return out
+
+    def settle(self) -> Event:
+        """Close the open event for good."""
+        event = self._event(False)
+        self.rows, self.grace = [], -1
+        return event
+
+    def _open(self, row: Row, total: float, hint: str) -> None:
+        before = list(self.history)
+        z = np.array([r.z for r in before] + [row.z])
+        onset = _onset(z, "point" if abs(row.z) > 5.0 else hint)
+        start = max(0, onset - 20)
+        self.rows = [*before[start:], row]
+        self.lead = onset - start
+        self.seen_at, self.evidence, self.hint, self.grace = row.step, total, hint, -1
+
+    def _event(self, is_open: bool) -> Event:
+        rows = self.rows
+        residual = np.array([r.loss - r.expected for r in rows])
+        scale = np.array([r.scale for r in rows])
+        verdict = classify(residual, scale, self.lead, correlated=0.15)
+        kind = _name(verdict, rows, self.lead)
+        peak = rows[verdict.peak]
+        severity, low, high = _severity(kind, verdict)
+        event = Event(
+            self.run, kind, verdict.probability, rows[self.lead].step, peak.step,
+            rows[max(verdict.end, self.lead)].step, verdict.magnitude,
+            verdict.magnitude / max(float(np.median(scale)), 1e-12),
+            math.log10(min(max(self.evidence, 1.0), _HUGE)), peak.expected, peak.loss, severity, low, high,
+            max(r.siblings for r in rows[self.lead :]), self.seen_at, is_open,
+        )  # fmt: skip
+        return Event(**{**event.record(), "message": sentence(event)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything remembered, as JSON."""
+        return {
+            "run": self.run, "rate": self.rate, "history": [list(r) for r in self.history],
+            "rows": [list(r) for r in self.rows], "lead": self.lead, "seen_at": self.seen_at,
+            "evidence": self.evidence, "hint": self.hint, "grace": self.grace, "structure": self.structure.to_json(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Tracker:
+        """The inverse of ``to_json``."""
+        new = cls(data["run"], data["rate"])
+        new.history.extend(Row(*r) for r in data["history"])
+        new.rows = [Row(*r) for r in data["rows"]]
+        for name in ("lead", "seen_at", "evidence", "hint", "grace"):
+            setattr(new, name, data[name])
+        new.structure = Structure.from_json(data["structure"])
+        return new
+
+
+def _onset(z: np.ndarray, hint: str) -> int:
+    """Where the event that was noticed at the last of ``z`` began: the start that its residuals speak for most."""
+    bounded = np.clip(z, -10.0, 10.0)
+    if hint == "variance":
+        gains = 0.5 * (1 - 1 / 4.0) * bounded**2 - math.log(2.0)
+        return int(np.argmax(np.cumsum(gains[::-1])[::-1]))
+    recent = bounded[-8:]
+    if hint == "point":
+        sign = 1.0 if bounded[-1] > 0 else -1.0
+        start = len(z) - 1
+        while start > 0 and sign * z[start - 1] > 3.0:
+            start -= 1
+        return start
+    sign = 1.0 if hint == "up" else -1.0
+    size = float(np.clip(np.median(sign * recent), 0.4, 6.0))
+    gains = size * (sign * bounded - 0.5 * size)
+    return int(np.argmax(np.cumsum(gains[::-1])[::-1]))
+
+
+def _name(verdict: Verdict, rows: list[Row], lead: int) -> str:
+    kind = verdict.kind
+    if kind == "level":
+        return "level_up" if verdict.magnitude > 0 else "level_down"
+    if kind == "drift":
+        if verdict.magnitude < 0:
+            return "drift_down"
+        return "plateau" if _flat(rows[lead:], verdict.magnitude) else "drift"
+    return kind
+
+
+def _flat(rows: list[Row], magnitude: float) -> bool:
+    """Whether the loss itself stood still while what was expected fell by most of the departure's size."""
+    n = len(rows)
+    if n < 60:
+        return False
+    half = n // 2
+    fall = np.mean([r.expected for r in rows[:half]]) - np.mean([r.expected for r in rows[half:]])
+    change = np.mean([r.loss for r in rows[half:]]) - np.mean([r.loss for r in rows[:half]])
+    return bool(fall > 0.25 * magnitude and abs(change) < 0.4 * fall)
+
+
+def _severity(kind: str, verdict: Verdict) -> tuple[float, float, float]:
+    margin = 1.645 * verdict.lasting_sd
+    if kind in ("point", "variance"):
+        return 0.0, 0.0, 0.0
+    return verdict.lasting, verdict.lasting - margin, verdict.lasting + margin

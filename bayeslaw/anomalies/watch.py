@@ -1,0 +1,115 @@
+"""Watching a log file: rows in, events appended to a file exactly once, whatever interrupts it.
+
+After each batch the events are appended and flushed to disk, then the state is replaced atomically; the state records
+how long the event file was. On a start the event file is cut back to that length, so events written by a watcher that
+was killed before it could save are written again, once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayeslaw.anomalies.events import Event
+from bayeslaw.anomalies.monitor import Monitor
+from bayeslaw.anomalies.tail import Tail
+from bayeslaw.errors import FileError
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+
+
+class Watch:
+    """A monitor of one growing file.
+
+    Parameters
+    ----------
+    path : the log. ``events`` : file of JSON lines to append to; ``state`` : file to keep what is known in.
+    rate, siblings : as for ``Monitor``. ``columns`` : canonical name to the file's own.
+
+    FileError where the state was saved by another version or is not one.
+    """
+
+    def __init__(
+        self, path: str | Path, events: str | Path, state: str | Path, *, rate: float = 1e-4,
+        siblings: Runs | None = None, columns: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.tail = Tail(path, columns)
+        self.events, self.state = Path(events), Path(state)
+        self.monitor = Monitor(rate, siblings)
+        self.written = 0
+        self.count = 0
+        if self.state.exists():
+            self._restore(siblings)
+        elif self.events.exists() and self.events.stat().st_size > 0:
+            raise FileError(
+                f"{self.events} exists, but the state {self.state} that goes with it does not. Move the events away, "
+                f"or name another file, so that none is lost."
+            )
+        else:
+            self._save([])
+        self._cut()
+
+    def poll(self) -> Iterator[list[Event]]:
+        """Judge what was added to the file; yields the events of each batch after they are safely on disk."""
+        for rows in self.tail.rows():
+            # the tail stands behind the whole block, so a block is saved only when all of it was judged
+            found = self.monitor.feed(rows)
+            self._save(found)
+            yield found
+
+    def finish(self) -> list[Event]:
+        """What is open when watching ends; reported but not saved, for the file may still grow."""
+        spare = Monitor.from_json(json.loads(json.dumps(self.monitor.to_json())))
+        spare._known, spare._tables = self.monitor._known, self.monitor._tables
+        return spare.finish()
+
+    def _save(self, events: list[Event]) -> None:
+        if events:
+            lines = "".join(line_of(event) + "\n" for event in events).encode()
+            with open(self.events, "ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            self.written += len(lines)
+            self.count += sum(not event.open for event in events)
+        data = {"tail": self.tail.to_json(), "monitor": self.monitor.to_json(), "written": self.written,
+                "count": self.count}  # fmt: skip
+        new = self.state.with_name(self.state.name + ".new")
+        with open(new, "w", encoding="utf-8") as file:
+            json.dump(data, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, self.state)
+
+    def _restore(self, siblings: Runs | None) -> None:
+        try:
+            data = json.loads(self.state.read_text(encoding="utf-8"))
+            self.tail.restore(data["tail"])
+            self.written, self.count = data["written"], data["count"]
+            saved = data["monitor"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileError(
+                f"{self.state} is not a watcher's state ({error}). Name another with --state, or delete it."
+            ) from None
+        self.monitor = Monitor.from_json(saved, siblings)
+
+    def _cut(self) -> None:
+        """Take back what was appended after the last save."""
+        if not self.events.exists():
+            self.events.touch()
+        size = self.events.stat().st_size
+        if size < self.written:
+            raise FileError(f"{self.events} is shorter than it was when last written: it was changed by someone else.")
+        if size > self.written:
+            os.truncate(self.events, self.written)
+
+
+def line_of(event: Event) -> str:
+    """An event as one line of JSON; what is not a finite number is null."""
+    record: dict[str, Any] = {"schema": "bayeslaw.event/1", **event.record()}
+    plain = {k: (None if isinstance(v, float) and v - v != 0 else v) for k, v in record.items()}
+    return json.dumps(plain, ensure_ascii=False)

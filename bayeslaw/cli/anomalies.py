@@ -1,0 +1,102 @@
+"""`bayeslaw anomalies`: what went wrong in recorded runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bayeslaw.cli.guard import BAD_NEWS, say
+from bayeslaw.cli.output import cell, drawable, emit_json, emit_table, json_option, rows_of
+from bayeslaw.cli.reading import Reading, reading_options
+
+#: kinds of which a person should hear through the exit code; the others are history
+_HEADER = ("run", "kind", "start", "peak", "end", "nats", "sd", "log10 e", "left over", "siblings")
+
+
+def rate_option(command: Any) -> Any:
+    """The option that asks for a false-alarm rate, in false alarms per 10,000 steps."""
+    return click.option(
+        "--rate", type=click.FloatRange(0.001, 1000), default=1.0, show_default=True,
+        help="False alarms asked for, per 10,000 steps, all kinds together.",
+    )(command)  # fmt: skip
+
+
+@click.command()
+@click.argument("paths", metavar="RUNS...", nargs=-1, required=True)
+@click.option("--fit", "fit_path", metavar="FIT", help="A saved fit: judge against its law's curves.")
+@click.option("--run", "only", multiple=True, metavar="NAME", help="Report this run only; all are used as siblings.")
+@rate_option
+@click.option("--plot", metavar="FILE", help="Draw the worst run's curve, band and events, e.g. events.png.")
+@click.option("--sentences/--no-sentences", default=True, help="Say in words what happened and what to do.")
+@reading_options
+@json_option
+@click.pass_context
+def anomalies(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    fit_path: str | None,
+    only: tuple[str, ...],
+    rate: float,
+    plot: str | None,
+    sentences: bool,
+    reading: Reading,
+    as_json: bool,
+) -> None:
+    """Find what went wrong in recorded runs: spikes, shifts, drifts, NaN, missing steps and more.
+
+    Runs that read the same batches are found and judged against each other. The exit code is 1 if there is any event.
+    """
+    import bayeslaw
+
+    drawable(plot)
+    runs = reading.read(paths)
+    if only:
+        runs.select(*only)
+    found = bayeslaw.anomalies(runs, fit=None if fit_path is None else bayeslaw.load_fit(fit_path), rate=rate / 1e4)
+    frame = found.frame
+    if only:
+        frame = frame[frame["run"].isin(only)].reset_index(drop=True)
+    for note in found.notes:
+        say(note)
+    aligned = len(set(found.alignment["run"].tolist()))
+    if aligned:
+        least = found.alignment["evidence"].min()
+        say(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
+    if len(found.hard_batches):
+        say(f"{len(found.hard_batches)} losses far off their curve are hard batches that the siblings met too.")
+    if as_json:
+        emit_json(
+            "anomalies", ["loss"], rate_per_10000=rate, events=rows_of(frame), alignment=rows_of(found.alignment),
+            hard_batches=rows_of(found.hard_batches), notes=list(found.notes),
+        )  # fmt: skip
+    else:
+        print_events(frame, sentences)
+    if plot is not None:
+        from bayeslaw.plots.anomalies import plot_anomalies
+
+        plot_anomalies(found, only[0] if only else None).savefig(plot)
+        say(f"drew {plot}")
+    if frame.shape[0] > 0:
+        ctx.exit(BAD_NEWS)
+
+
+def print_events(frame: Any, sentences: bool) -> None:
+    """Print events as a table, and what to do about each."""
+    if not len(frame):
+        click.echo("no anomalies")
+        return
+    step = "{:,.0f}".format
+    rows = [
+        [
+            str(e["run"]), e["kind"] + ("" if e["probability"] >= 0.8 else "?") + (" (open)" if e["open"] else ""),
+            step(e["start_step"]), step(e["peak_step"]), step(e["end_step"]), cell(e["magnitude"], "{:+.4f}".format),
+            cell(e["magnitude_sd"], "{:+.1f}".format), f"{e['evidence']:.1f}", cell(e["severity"], "{:.4f}".format),
+            str(e["siblings"]),
+        ] for e in frame.to_dict(orient="records")
+    ]  # fmt: skip
+    emit_table(_HEADER, rows, left=2)
+    if sentences:
+        click.echo()
+        for e in frame.to_dict(orient="records"):
+            click.echo(f"{e['run']}: {e['message']}")

@@ -1,0 +1,69 @@
+"""`bayeslaw watch`: follow a growing log and report events as they come."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from bayeslaw.cli.anomalies import rate_option
+from bayeslaw.cli.guard import BAD_NEWS, say
+from bayeslaw.cli.output import writable
+from bayeslaw.cli.reading import Reading, reading_options
+
+
+@click.command()
+@click.argument("path", metavar="PATH")
+@click.option("--siblings", metavar="FILE", help="A log of finished runs to compare with, where they fit.")
+@click.option("--events", metavar="FILE", help="Append events here, each exactly once. Default: PATH.events.jsonl")
+@click.option("--state", metavar="FILE", help="Keep what is known here. Default: PATH.watch.json")
+@click.option("--once", is_flag=True, help="Judge what is in the file now and end.")
+@click.option("--every", type=click.FloatRange(0.01), default=2.0, show_default=True, help="Seconds between looks.")
+@click.option("--idle", type=click.FloatRange(0), metavar="SECONDS", help="End when nothing new came for so long.")
+@rate_option
+@reading_options
+@click.pass_context
+def watch(
+    ctx: click.Context,
+    path: str,
+    siblings: str | None,
+    events: str | None,
+    state: str | None,
+    once: bool,
+    every: float,
+    idle: float | None,
+    rate: float,
+    reading: Reading,
+) -> None:
+    """Follow a growing CSV or JSON-lines log; print events as JSON lines, each when it opens and when it is settled.
+
+    Survives being killed at any moment, rotated and truncated logs, late and repeated rows, and restarts of the run.
+    The event file holds every event exactly once per opening and settling. The exit code is 1 if there was any event.
+    """
+    from bayeslaw.anomalies.watch import Watch, line_of
+
+    events, state = events or f"{path}.events.jsonl", state or f"{path}.watch.json"
+    writable(events)
+    writable(state)
+    others = None if siblings is None else reading.read(siblings)
+    watcher = Watch(path, events, state, rate=rate / 1e4, siblings=others, columns=reading.columns)
+    quiet_since, seen = time.monotonic(), watcher.written > 0
+    while True:
+        news = False
+        for found in watcher.poll():
+            news = True
+            for event in found:
+                seen = True
+                click.echo(line_of(event))
+        if news:
+            quiet_since = time.monotonic()
+        if once or (idle is not None and time.monotonic() - quiet_since >= idle):
+            break
+        time.sleep(every)
+    for event in watcher.finish():
+        seen = True
+        click.echo(line_of(event))
+    if watcher.tail.skipped:
+        say(f"{watcher.tail.skipped:,} lines could not be read and were skipped.")
+    if seen:
+        ctx.exit(BAD_NEWS)

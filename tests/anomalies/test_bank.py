@@ -1,0 +1,65 @@
+"""The bank: streams do not touch each other, state survives saving, siblings cut the noise."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bayeslaw.anomalies.bank import Bank, State
+
+
+def run(bank, loss, x, others=None):
+    return [bank.step(loss[k], x[k], None if others is None else others[k]) for k in range(len(loss))]
+
+
+def table(make_family, runs, steps):
+    frame = make_family(runs, steps)
+    loss = frame.pivot(index="step", columns="run", values="loss").to_numpy()
+    return loss, np.repeat(np.arange(1.0, steps + 1)[:, None], runs, 1)
+
+
+def test_streams_are_independent(make_family):
+    loss, x = table(make_family, 3, 300)
+    together = run(Bank(3), loss, x)
+    alone = run(Bank(1), loss[:, 1:2], x[:, 1:2])
+    assert np.array([s.z[1] for s in together]) == pytest.approx(np.array([s.z[0] for s in alone]))
+
+
+def test_state_survives_json(make_family):
+    loss, x = table(make_family, 2, 250)
+    others = loss[:, ::-1, None]
+    whole, first = Bank(2, 1), Bank(2, 1)
+    expected = run(whole, loss, x, others)
+    run(first, loss[:120], x[:120], others[:120])
+    second = Bank(2, 1)
+    second.state = State.from_json(json.loads(json.dumps(first.state.to_json())), 2, 1)
+    rest = run(second, loss[120:], x[120:], others[120:])
+    assert np.array_equal([s.total for s in rest], [s.total for s in expected[120:]])
+
+
+def test_siblings_cut_the_noise(make_family):
+    loss, x = table(make_family, 3, 800)
+    alone = run(Bank(1), loss[:, :1], x[:, :1])[-1]
+    shared = run(Bank(1, 2), loss[:, :1], x[:, :1], loss[:, None, 1:])[-1]
+    assert shared.shared[0]
+    assert not alone.shared[0]
+    assert shared.scale[0] == pytest.approx(0.004 * np.sqrt(1.5), rel=0.2)
+    assert alone.scale[0] > 10 * shared.scale[0]
+
+
+def test_a_sibling_that_stops_is_done_without(make_family):
+    loss, x = table(make_family, 2, 600)
+    others = loss[:, 1:, None].copy()
+    others[400:] = np.nan
+    steps = run(Bank(1, 1), loss[:, :1], x[:, :1], others)
+    assert steps[399].shared[0]
+    assert not steps[400].shared[0]
+    assert not any(s.alarm[0] for s in steps[395:])
+
+
+def test_a_sibling_that_goes_wrong_is_not_this_runs_fault(make_family):
+    loss, x = table(make_family, 3, 700)
+    others = loss[:, None, 1:].copy()
+    others[500:, :, 0] += 3.0
+    steps = run(Bank(1, 2), loss[:, :1], x[:, :1], others)
+    assert not any(s.alarm[0] for s in steps[450:])

@@ -1,0 +1,158 @@
+"""``anomalies``: injected events are found and named, healthy runs left alone; units, names, order do not matter."""
+
+import numpy as np
+import pytest
+
+from bayeslaw.errors import DataError
+
+
+def spoil(frame, run, start, values):
+    """The frame with ``values`` added to a run's losses from step ``start`` on."""
+    out = frame.copy()
+    rows = np.flatnonzero((out["run"] == run) & (out["step"] >= start))[: len(values)]
+    out.loc[rows, "loss"] += values[: len(rows)]
+    return out
+
+
+def test_healthy_runs_raise_nothing_and_hard_batches_are_named(make_family, found):
+    result = found(make_family(3, 1500))
+    assert len(result) == 0
+    assert len(result.alignment) == 6
+    assert len(result.hard_batches) > 0
+
+
+@pytest.mark.parametrize("siblings", [0, 1, 2, 5])
+def test_works_with_any_number_of_siblings(make_family, found, siblings):
+    frame = spoil(make_family(siblings + 1, 900, seed=4), "r0", 600, np.full(1, 3.0))
+    events = found(frame).frame
+    mine = events[(events["run"] == "r0") & (events["start_step"] > 500)]
+    assert mine["start_step"].tolist() == [600.0]
+    assert mine["kind"].tolist() == ["point"]
+    assert mine["siblings"].tolist() == [siblings]
+    assert mine["magnitude"].iloc[0] == pytest.approx(3.0, abs=0.4)
+
+
+def test_shapes_are_told_apart_with_two_siblings(make_family, found):
+    frame = make_family(3, 900)
+    k = np.arange(301.0)
+    cases = {
+        "level_up": np.full(301, 0.05),
+        "level_down": np.full(301, -0.05),
+        "spike": 0.3 * np.exp(-k / 10),
+        "malignant_spike": 0.25 * np.exp(-k / 10) + 0.04,
+        "drift": np.minimum(k / 200, 1) * 0.4,
+        "divergence": 0.02 * np.expm1(k / 50),
+    }
+    for kind, values in cases.items():
+        events = found(spoil(frame, "r0", 600, values)).frame
+        mine = events[events["run"] == "r0"]
+        assert len(mine) == len(events) == 1, kind
+        assert mine["kind"].iloc[0] == kind
+        assert abs(mine["start_step"].iloc[0] - 600) <= (60 if kind in ("drift", "divergence") else 2), kind
+
+
+def test_noise_that_grows(make_family, found):
+    rng = np.random.default_rng(5)
+    events = found(spoil(make_family(3, 1200), "r0", 700, 0.012 * rng.standard_normal(500))).frame
+    mine = events[events["run"] == "r0"]
+    assert mine["kind"].iloc[0] == "variance"
+    assert 690 <= mine["start_step"].iloc[0] <= 740
+
+
+def test_severity_is_what_remains(make_family, found):
+    frame = make_family(3, 900)
+    k = np.arange(301.0)
+    stays = found(spoil(frame, "r0", 600, 0.3 * np.exp(-k / 10) + 0.05)).frame.query("run == 'r0'").iloc[0]
+    heals = found(spoil(frame, "r0", 600, 0.3 * np.exp(-k / 10))).frame.query("run == 'r0'").iloc[0]
+    assert stays["severity"] == pytest.approx(0.05, abs=0.006)
+    assert heals["severity"] == 0.0
+
+
+def test_structural_events(make_family, found):
+    frame = make_family(1, 800)
+    frame.loc[frame["step"].between(400, 402), "loss"] = np.nan
+    frame.loc[frame["step"].between(500, 520), "loss"] = 3.25
+    frame = frame[~frame["step"].between(600, 640)]
+    events = found(frame).frame.set_index("kind")
+    assert events.loc["nonfinite", ["start_step", "end_step"]].tolist() == [400.0, 402.0]
+    assert events.loc["frozen", ["start_step", "end_step"]].tolist() == [500.0, 520.0]
+    assert events.loc["missing_steps", ["start_step", "end_step"]].tolist() == [599.0, 641.0]
+
+
+def test_a_rewind_is_reported(make_family, found):
+    import pandas as pd
+
+    frame = make_family(1, 400)
+    again = frame[frame["step"] >= 300]
+    events = found(pd.concat([frame.iloc[:350], again])).frame
+    assert events["kind"].tolist() == ["rewind"]
+
+
+def spoiled(make_family):
+    frame = spoil(make_family(3, 900), "r0", 600, 0.3 * np.exp(-np.arange(100) / 10))
+    return spoil(frame, "r1", 700, np.full(1, 0.5))
+
+
+COMPARED = ["kind", "start_step", "peak_step", "end_step"]
+
+
+def test_units_names_order_and_duplicates_do_not_matter(make_family, found):
+    import pandas as pd
+
+    frame = spoiled(make_family)
+    base = found(frame).frame
+    assert base["run"].tolist() == ["r0", "r1"]
+
+    scaled = found(frame.assign(loss=frame["loss"] * 1.4426950408889634)).frame
+    assert scaled[["run", *COMPARED]].equals(base[["run", *COMPARED]])
+    assert scaled["magnitude"].to_numpy() == pytest.approx(1.4426950408889634 * base["magnitude"].to_numpy(), rel=1e-4)
+
+    renamed = found(frame.assign(run="x" + frame["run"])).frame
+    assert renamed["run"].tolist() == ["x" + run for run in base["run"]]
+    assert renamed[COMPARED].equals(base[COMPARED])
+
+    repeated = found(pd.concat([frame, frame[frame["step"] % 7 == 0]]).sort_index(kind="stable")).frame
+    shuffled = found(frame.sample(frac=1.0, random_state=3)).frame
+    for other in (repeated, shuffled):
+        other = other[other["kind"] != "rewind"].sort_values(["run", "start_step"]).reset_index(drop=True)
+        assert other[["run", *COMPARED]].equals(base[["run", *COMPARED]])
+
+
+def test_shifting_steps_with_tokens_fixed_only_shifts_labels(make_family, found):
+    frame = spoiled(make_family)
+    base = found(frame).frame
+    moved = found(frame.assign(step=frame["step"] + 1000)).frame
+    assert (moved["start_step"] - 1000).tolist() == base["start_step"].tolist()
+    assert moved["magnitude"].to_numpy() == pytest.approx(base["magnitude"].to_numpy())
+
+
+def test_the_eight_spikes_of_k2(shared_data):
+    import pandas as pd
+
+    import bayeslaw as bl
+    from bayeslaw.anomalies import anomalies
+
+    folder = shared_data("llm360-k2-65b")
+    runs = bl.load(folder / "runs.csv").select("k2-65b")
+    events = anomalies(runs).frame
+    spikes = pd.read_csv(folder / "spikes.csv")
+    steps = runs.curve("k2-65b")["step"].to_numpy(float)
+    used = []
+    for spike in spikes.itertuples():
+        hit = events[(events["start_step"] <= spike.peak_step) & (events["end_step"] >= spike.start_step)]
+        assert len(hit) == 1, spike
+        event = hit.iloc[0]
+        used.append(hit.index[0])
+        assert abs(np.searchsorted(steps, event["start_step"]) - np.searchsorted(steps, spike.start_step)) <= 1
+        assert event["end_step"] <= spike.recovered_step + 80
+    assert len(events) - len(used) <= 3
+    largest = events.sort_values("magnitude", ascending=False).index[:4]
+    assert set(largest) == {i for i, s in zip(used, spikes.itertuples(), strict=True) if s.rise > 3}
+
+
+def test_what_cannot_be_judged_is_said(make_family, found):
+    frame = make_family(2, 5)
+    with pytest.raises(DataError, match="single point"):
+        found(frame[frame["step"] == 3])
+    with pytest.raises(DataError, match="between 0 and 1"):
+        found(frame, rate=3)

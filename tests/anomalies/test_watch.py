@@ -1,0 +1,141 @@
+"""Watching a file: killed at random it loses and repeats nothing; rotation, truncation and torn lines are survived."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bayeslaw.anomalies.watch import Watch
+from bayeslaw.errors import FileError
+
+COMMAND = [sys.executable, "-c", "from bayeslaw.cli import main; main()"]
+
+
+@pytest.fixture
+def frame(make_family):
+    made = make_family(1, 900)
+    made.loc[400, "loss"] += 4.0
+    made.loc[600:700, "loss"] += 3 * np.exp(-np.arange(101) / 10)
+    return made
+
+
+def watch(path, **options):
+    return Watch(path, path.with_suffix(".events"), path.with_suffix(".state"), **options)
+
+
+def drain(watcher):
+    return [event for found in watcher.poll() for event in found]
+
+
+def lines(frame, start, end):
+    return frame.iloc[start:end].to_csv(index=False, header=start == 0)
+
+
+def test_grows_in_pieces_torn_in_the_middle_of_lines(frame, tmp_path):
+    whole = tmp_path / "whole.csv"
+    whole.write_text(lines(frame, 0, 900))
+    drain(watch(whole))
+    text, path = lines(frame, 0, 900), tmp_path / "log.csv"
+    for end in (10, 3001, 20_002, len(text)):
+        path.write_text(text[:end])
+        drain(watch(path))
+    assert path.with_suffix(".events").read_text() == whole.with_suffix(".events").read_text()
+    kinds = [json.loads(line)["kind"] for line in path.with_suffix(".events").read_text().splitlines()]
+    assert "spike" in kinds
+
+
+def test_a_rotated_file_is_read_to_its_end(frame, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(lines(frame, 0, 300))
+    watcher = watch(path)
+    drain(watcher)
+    with open(path, "a") as file:
+        file.write(lines(frame, 300, 500))
+    os.rename(path, tmp_path / "log.csv.1")
+    path.write_text(frame.iloc[500:].to_csv(index=False))
+    drain(watcher)
+    assert watcher.monitor._streams["r0"].rows == 900
+
+
+def test_a_truncated_file_is_read_from_its_start(frame, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(lines(frame, 0, 300))
+    watcher = watch(path)
+    drain(watcher)
+    path.write_text(frame.iloc[300:500].to_csv(index=False))
+    drain(watcher)
+    assert watcher.monitor._streams["r0"].rows == 500
+
+
+def test_json_lines_with_other_names_and_rows_without_a_loss(tmp_path):
+    path = tmp_path / "log.jsonl"
+    rng = np.random.default_rng(0)
+    with open(path, "w") as file:
+        for k in range(1, 200):
+            row = {"iteration": k, "train/loss": float("nan") if k == 150 else 3 + 0.1 * rng.standard_normal()}
+            file.write(json.dumps(row) + "\n" + json.dumps({"iteration": k, "val": 1.0}) + "\nnot json {\n")
+    found = drain(watch(path, columns={"loss": "train/loss"}))
+    assert [e.kind for e in found] == ["nonfinite", "nonfinite"]
+
+
+def test_events_without_their_state_are_not_overwritten(tmp_path):
+    (tmp_path / "log.events").write_text("precious\n")
+    with pytest.raises(FileError, match="does not"):
+        watch(tmp_path / "log.csv")
+
+
+def test_a_torn_append_is_taken_back(frame, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(lines(frame, 0, 900))
+    drain(watch(path))
+    events = path.with_suffix(".events")
+    before = events.read_text()
+    with open(events, "a") as file:
+        file.write('{"half of an ev')
+    watch(path)
+    assert events.read_text() == before
+
+
+def unbroken(frame, tmp_path):
+    path = tmp_path / "unbroken.csv"
+    path.write_text(lines(frame, 0, 900))
+    drain(watch(path))
+    return path.with_suffix(".events").read_text().replace('"unbroken"', '"log"')
+
+
+def killed(frame, tmp_path, times):
+    path, rng = tmp_path / "log.csv", random.Random(1)
+    text = lines(frame, 0, 900)
+    for k in range(times + 1):
+        path.write_bytes(text[: int(len(text) * (k + 1) / (times + 1))].encode())
+        process = subprocess.Popen([*COMMAND, "watch", str(path), "--every", "0.01"], stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, 2.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*COMMAND, "watch", str(path), "--once"], stdout=subprocess.DEVNULL, check=False)
+    return (tmp_path / "log.csv.events.jsonl").read_text()
+
+
+def test_killed_a_few_times(frame, tmp_path):
+    assert killed(frame, tmp_path, 5) == unbroken(frame, tmp_path)
+
+
+@pytest.mark.slow
+def test_killed_a_hundred_times(frame, tmp_path):
+    assert killed(frame, tmp_path, 100) == unbroken(frame, tmp_path)
+
+
+def test_exit_codes(frame, tmp_path):
+    bad, good = tmp_path / "bad.csv", tmp_path / "good.csv"
+    bad.write_text(lines(frame, 0, 900))
+    good.write_text(lines(frame, 0, 250))
+    for path, code in ((bad, 1), (good, 0), (tmp_path, 2)):
+        done = subprocess.run([*COMMAND, "watch", str(path), "--once"], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
