@@ -157,7 +157,7 @@ def numerical(surface: Surface, cost: Cost, limits: Limits, flops: Any, recurren
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     f_left, f_right = value(left), value(right)
     for _ in range(30):
-        go = f_left < f_right
+        go = f_left <= f_right
         low, high = np.where(go, low, left), np.where(go, right, high)
         fresh = np.where(go, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
         f_fresh = value(fresh)

@@ -14,7 +14,7 @@ def _frame(law, rng, *, looped=False, groups=("web",), flops_ratio=None):
                     rows.append({"group": group, "n_params": n, "tokens": n * per, "recurrence": float(r)})
     frame = pd.DataFrame(rows)
     frame["run"] = [f"r{i}" for i in range(len(frame))]
-    share = np.where(frame["recurrence"] > 1, 0.5, 0.0)
+    share = np.where(frame["recurrence"] > 1, 0.5, 1.0)
     frame["n_params_once"] = frame["n_params"] * (1 - share)
     frame["n_params_recurrent"] = frame["n_params"] * share
     frame["loss"] = 1.8 + 480 / frame["n_params"] ** 0.35 + 2100 / frame["tokens"] ** 0.37

@@ -50,7 +50,7 @@ def test_limits_against_brute_force(made_fit, limits):
     best = optimum(surface, SIX_N, flops, limits)
     sizes = np.geomspace(1e7, min(1e11, limits.largest), 20_001)
     brute = loss_at(surface, SIX_N, limits, flops, sizes[None, :], 1.0)
-    assert np.abs(best.loss - brute.min(axis=1)).max() < 1e-6
+    assert np.abs(best.loss - brute.min(axis=1)).max() < 5e-6
     assert np.abs(np.log(best.n_params / sizes[brute.argmin(axis=1)])).max() < 2e-3
     if limits.max_tokens:
         assert best.tokens.max() <= limits.max_tokens * (1 + 1e-9)
