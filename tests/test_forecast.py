@@ -194,3 +194,14 @@ def test_many_rows_come_in_pieces_without_a_seam(toy_fit, rows):
 def test_draws_are_at_most_those_of_the_fit(toy_fit, rows):
     assert forecast(toy_fit, rows("new"), draws=10**6).curve.shape == (200, 3)
     assert dataclasses.replace(toy_fit, z=toy_fit.z[:, :30]).draws(None).shape[0] == 60
+
+
+def test_a_prefix_weighs_the_draws_that_explain_it(toy_fit, rows, truth):
+    # a group of its own, 5 % above: no run effect reaches that far, only draws whose new group lies there
+    early = rows("elsewhere", group="new", steps=np.linspace(2000, 20_000, 12))
+    known = early.assign(loss=1.05 * truth.law(early["n_params"], early["tokens"]))
+    at = rows("elsewhere", group="new")
+    blind, told = (forecast(toy_fit, at, given=given, draws=DRAWS).frame for given in (None, known))
+    want = 1.05 * truth.law(at["n_params"], at["tokens"]).to_numpy()
+    assert np.abs(told["curve_mean"] / want - 1).max() < 0.02
+    assert (curve_width(told) < 0.5 * curve_width(blind)).all()

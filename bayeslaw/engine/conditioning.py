@@ -177,7 +177,8 @@ def _weighted(problem, z, fresh, known, code, series, schedules, from_given, dat
         log_w -= before[:, [place[_keys(series)[i]] for i in again]].sum(axis=1)
     if np.ptp(log_w) < 1e-6:
         return z, fresh
-    smooth, k = array_stats.psislw(log_w - log_w.max())
+    # psislw takes log likelihoods, whose negative is the log weight
+    smooth, k = array_stats.psislw(log_w.max() - log_w)
     weights = np.exp(smooth - smooth.max())
     weights /= weights.sum()
     worth = 1 / np.sum(weights**2)
