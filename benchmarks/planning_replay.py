@@ -53,9 +53,11 @@ class Replay:
         if key not in self.known:
             runs = bl.Runs.from_frame(self.pool.loc[list(key), ["run", "n_params", "tokens", "loss"]])
             fit = quick_fit(self.card, runs, draws=600, proposals=12_000)
-            got = Surface(fit).loss(
-                self.target["n_params"].to_numpy()[None, :], self.target["tokens"].to_numpy()[None, :]
-            ).mean(axis=0)
+            got = (
+                Surface(fit)
+                .loss(self.target["n_params"].to_numpy()[None, :], self.target["tokens"].to_numpy()[None, :])
+                .mean(axis=0)
+            )
             loss = self.target["loss"].to_numpy()
             self.known[key] = (float(100 * np.mean(np.abs(got - loss) / loss)), fit)
         return self.known[key]

@@ -109,5 +109,7 @@ def parabola_bias(runs: Runs, fit: Fit, flops: float, *, group: str | None = Non
     def loss(c: float, n: float) -> float:
         return float(surface.loss(n, c / cost.per_token(n))[0, 0]) if np.isfinite(n) else np.nan
 
-    frame["loss"] = [loss(c, f) - loss(c, t) for c, t, f in zip(frame["flops"], frame["true"], frame["parabola"], strict=True)]
+    frame["loss"] = [
+        loss(c, f) - loss(c, t) for c, t, f in zip(frame["flops"], frame["true"], frame["parabola"], strict=True)
+    ]
     return frame

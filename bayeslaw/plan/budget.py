@@ -25,7 +25,8 @@ _FORMS = {
     ),
     "money": re.compile(rf"[$€£]\s*{_NUMBER}|{_NUMBER.replace('?P<', '?P<m')}\s*(?:usd|dollars?|eur|euros?)", re.I),
     "days": re.compile(
-        rf"{_NUMBER}\s*days?(?:\s*(?:on|x|×)\s*(?P<count>\d[\d,]*)\s*(?:x\s*)?(?P<unit>[a-z][\w-]*?)?s?)?", re.IGNORECASE
+        rf"{_NUMBER}\s*days?(?:\s*(?:on|x|×)\s*(?P<count>\d[\d,]*)\s*(?:x\s*)?(?P<unit>[a-z][\w-]*?)?s?)?",
+        re.IGNORECASE,
     ),
 }
 _EXAMPLES = '"1e22 FLOP", "2000 H100-hours", "$50k", "30 days on 64 H100", "100 PF-days"'

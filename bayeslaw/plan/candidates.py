@@ -110,7 +110,9 @@ def _complete(frame: pd.DataFrame, i: int, surface: Surface, cost: Cost) -> None
         low, high = np.log(1e3), np.log(1e16)
         for _ in range(80):
             middle = (low + high) / 2
-            low, high = (middle, high) if float(cost.per_token(surface.unrolled(np.exp(middle), r))) * d < c else (low, middle)
+            low, high = (
+                (middle, high) if float(cost.per_token(surface.unrolled(np.exp(middle), r))) * d < c else (low, middle)
+            )
         n = float(np.exp(low))
     per = float(cost.per_token(surface.unrolled(n, r)))
     frame.loc[i, "n_params"] = n

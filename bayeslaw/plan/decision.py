@@ -96,5 +96,7 @@ def bands(draws: np.ndarray) -> dict[str, np.ndarray]:
     """``mean``, ``median``, ``lo50``, ``hi50``, ``lo90``, ``hi90`` over the first axis of draws (S, ...)."""
     with np.errstate(invalid="ignore"):
         mean = draws.mean(axis=0)
-    q = np.quantile(draws, [0.5, 0.25, 0.75, 0.05, 0.95], axis=0, method="nearest" if np.isinf(draws).any() else "linear")
+    q = np.quantile(
+        draws, [0.5, 0.25, 0.75, 0.05, 0.95], axis=0, method="nearest" if np.isinf(draws).any() else "linear"
+    )
     return {"mean": mean, "median": q[0], "lo50": q[1], "hi50": q[2], "lo90": q[3], "hi90": q[4]}

@@ -129,9 +129,7 @@ def looped_per_token(
     Without the model's shape only the looped part, ``6 (N_once + r N_rec)``; L_eff = ``layers`` are those that a token
     passes, loops counted as often as they are run.
     """
-    return 3.0 * (
-        2 * (n_once + recurrence * n_recurrent) + 4 * layers * width * sequence + 2 * width * vocabulary
-    )
+    return 3.0 * (2 * (n_once + recurrence * n_recurrent) + 4 * layers * width * sequence + 2 * width * vocabulary)
 
 
 def inference_flops(n_params: float, tokens: float) -> float:

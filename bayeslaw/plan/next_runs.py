@@ -20,8 +20,8 @@ from bayeslaw.plan.optimum import Limits, optimum
 from bayeslaw.plan.surface import Surface
 from bayeslaw.plan.value import Waste, saving, waste
 
-#: draws over which the value is averaged: its cost grows with their square
-DRAWS = 800
+#: draws over which variances and values are averaged
+DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +131,9 @@ def next_runs(
     else:
         chosen = _trim(worth, greedy(worth.saving, runs.cost, small))
     notes = list(surface.notes)
-    if by == "value" and chosen and worth.net(chosen) <= 0:
+    # the set was picked among many noisy estimates: what it is worth is estimated anew
+    again = _Worth(wasted, runs, big, seed + 1)
+    if by == "value" and chosen and again.net(chosen) <= 0:
         chosen = []
     frame = runs.frame.copy()
     frame["reduction"] = [joint.reduction([i]) for i in range(len(runs))]
@@ -142,7 +144,7 @@ def next_runs(
         frame,
         tuple(str(frame["run"][i]) for i in chosen),
         joint.reduction(chosen),
-        worth.saving(chosen),
+        again.saving(chosen),
         float(runs.cost[chosen].sum()) if chosen else 0.0,
         wasted.now[1] * big,
         big,

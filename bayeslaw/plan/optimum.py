@@ -99,7 +99,9 @@ def recurrences_of(surface: Surface, limits: Limits) -> list[float]:
     """Recurrent steps to choose among: as limited, by default those of the runs fitted; 1 for laws without them."""
     if not surface.looped:
         if limits.recurrences is not None and any(r != 1 for r in limits.recurrences):
-            raise PlanError(f"Model {surface.fit.card.name} knows no recurrence: fit iso-depth or looped-total to plan it.")
+            raise PlanError(
+                f"Model {surface.fit.card.name} knows no recurrence: fit iso-depth or looped-total to plan it."
+            )
         return [1.0]
     found = limits.recurrences
     if found is None:
@@ -140,7 +142,9 @@ def closed_form(surface: Surface, cost: Cost, flops: Any, recurrence: float = 1.
         return np.where(power > 0, (p["alpha"] * a / (power * b)) ** (1 / (p["alpha"] + power)), np.nan)
 
 
-def numerical(surface: Surface, cost: Cost, limits: Limits, flops: Any, recurrence: float) -> tuple[np.ndarray, np.ndarray]:
+def numerical(
+    surface: Surface, cost: Cost, limits: Limits, flops: Any, recurrence: float
+) -> tuple[np.ndarray, np.ndarray]:
     """N* (S,) by a grid over log N and a golden-section search in the best cell, and whether it lies at an end."""
     allowed = limits.allowed
     budget = np.broadcast_to(np.asarray(flops, float), (surface.count,))[:, None]

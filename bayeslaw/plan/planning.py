@@ -98,7 +98,9 @@ class Plan:
 
     def __repr__(self) -> str:
         n = self.frame.loc["n_params"]
-        return f"<Plan: {human(self.flops)} FLOP, N* {human(n['median'])}, 90 % {human(n['lo90'])} - {human(n['hi90'])}>"
+        return (
+            f"<Plan: {human(self.flops)} FLOP, N* {human(n['median'])}, 90 % {human(n['lo90'])} - {human(n['hi90'])}>"
+        )
 
 
 def plan(

@@ -129,11 +129,15 @@ def budgets_for(surface: Surface, cost: Cost, limits: Limits, loss: float) -> np
     # serving alone costs more than small budgets
     if limits.inference_tokens:
         smallest = SIZES[0] if limits.allowed is None else limits.allowed[0]
-        low[:] = np.log10(2.1 * surface.unrolled(smallest, max(recurrences_of(surface, limits))) * limits.inference_tokens)
+        low[:] = np.log10(
+            2.1 * surface.unrolled(smallest, max(recurrences_of(surface, limits))) * limits.inference_tokens
+        )
     f_low, f_high = miss(low), miss(high)
     never, at_once = f_high > 0, f_low <= 0
     for _ in range(60):
-        middle = np.where(f_low > f_high, low + (high - low) * f_low / np.where(f_low > f_high, f_low - f_high, 1.0), high)
+        middle = np.where(
+            f_low > f_high, low + (high - low) * f_low / np.where(f_low > f_high, f_low - f_high, 1.0), high
+        )
         middle = np.clip(middle, low, high)
         f = miss(middle)
         above = f > 0

@@ -20,7 +20,9 @@ def test_a_groups_coefficients_are_the_posteriors(made_fit):
     fit = made_fit(groups=("books", "code", "web"))
     found, posterior = Surface(fit, "code").coefficients(), fit.posterior
     for name in ("E", "A", "B", "alpha", "beta"):
-        assert np.allclose(found[name][:, 0], posterior[f"{name}_group"].sel(group="code").to_numpy()[0], rtol=1e-9), name
+        assert np.allclose(found[name][:, 0], posterior[f"{name}_group"].sel(group="code").to_numpy()[0], rtol=1e-9), (
+            name
+        )
 
 
 def test_a_loops_coefficients_are_the_posteriors(made_fit):
