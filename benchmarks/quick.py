@@ -8,7 +8,6 @@ Meant for models of about ten coordinates.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -20,7 +19,6 @@ from scipy.optimize import minimize
 import bayeslaw as bl
 from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.density import log_posterior
-from bayeslaw.engine.sampler import sample
 from bayeslaw.engine.warp import from_z, to_z
 
 FREEDOM = 7
@@ -81,23 +79,3 @@ def quick_fit(card: bl.Card, runs: bl.Runs, draws: int = 800, proposals: int = 4
         pick = np.searchsorted(np.cumsum(w), (rng.random() + np.arange(draws)) / draws).clip(0, proposals - 1)
         z = np.asarray(jax.jit(jax.vmap(lambda one: to_z(layout, data["prior"], one)))(jnp.asarray(y[pick])))
     return bl.Fit(card, problem, z[None], {}, {"seed": seed, "k": float(k), "ess": float(1 / (w**2).sum())})
-
-
-def masked_fit(card: bl.Card, runs: bl.Runs, seen: np.ndarray, seed: int = 0) -> bl.Fit:
-    """NUTS (2 chains of 250 warm-up and 300 kept draws) on the rows of ``runs`` that are ``seen``.
-
-    The others are laid out and masked, so that every choice of rows shares one compiled program: their losses have no
-    part in the fit, while their sizes and tokens move the reference row, that is, the point at which priors are stated.
-    """
-    with jax.enable_x64(True):
-        problem = assemble(card, runs)
-        mine = dict(zip(runs.frame["run"].astype(str), seen, strict=True))
-        mask = problem.data["rows"]["mask"].copy()
-        for i, run in enumerate(problem.series["run"]):
-            mask[i] &= mine[str(run)]
-        rows = {**problem.data["rows"], "mask": mask}
-        problem = replace(problem, data={**problem.data, "rows": rows})
-        found = sample(problem.layout, problem.data, seed=seed, chains=2, warmup=250, draws=300)
-    return bl.Fit(
-        card, problem, found.z, found.stats, {"seed": seed, "divergences": int(found.stats["diverging"].sum())}
-    )

@@ -204,13 +204,13 @@ def next_runs(
                   money={k: known.money(getattr(found, k)) for k in ("mistake", "cost", "saving", "net")},
                   reduction=found.reduction, rows=rows_of(found.frame), notes=list(found.notes))  # fmt: skip
         return
-    header = ["run", "n_params", "tokens", "FLOP", "variance", "saving", "net", ""]
+    header = ["run", "n_params", "tokens", "FLOP", "narrows by", "saves", "net", ""]
     emit_table(
         header,
         [
-            [str(r.run), human(r.n_params), human(r.tokens), human(r.flops), f"-{r.reduction:.1%}", human(r.saving),
-             human(r.net), "chosen" if r.chosen else ""]
-            for r in found.frame.itertuples()
+            [str(r["run"]), human(r["n_params"]), human(r["tokens"]), human(r["flops"]), f"{r['reduction']:.1%}",
+             human(r["saving"]), human(r["net"]), "chosen" if r["chosen"] else ""]
+            for r in found.frame.to_dict(orient="records")
         ],
     )  # fmt: skip
     click.echo(str(found))

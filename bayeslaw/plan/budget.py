@@ -115,7 +115,7 @@ def parse_budget(text: str | float, given: Rates | None = None) -> tuple[float, 
     if not isinstance(text, str):
         return _above_zero(float(text), text), known
     words = text.strip()
-    if words.startswith("-") or words.startswith("$-"):
+    if words.startswith(("-", "$-")):
         raise PlanError(f"A budget is more than 0, and {text!r} is not. Write it like {_EXAMPLES}.")
     for form, pattern in _FORMS.items():
         found = pattern.fullmatch(words)

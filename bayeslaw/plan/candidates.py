@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ class Candidates:
     ----------
     frame : one row per candidate: run, n_params, tokens, recurrence, group where known, and ``flops``, its cost.
     log_loss : (S, c) log loss that each draw's surface expects.
-    noise : (c,) sd of a run's log loss about the surface (noise and the shift of its size), root mean square of the draws.
+    noise : (c,) sd of a run's log loss about the surface, its size's shift left out; root mean square of the draws.
     block : (c,) candidates of the same block share their size's shift, whose sd is ``shift``.
     """
 
@@ -61,7 +62,7 @@ def candidates(
     PlanError
         The table is empty, has too few columns, or a number that is not above zero.
     """
-    frame = pd.DataFrame(table).reset_index(drop=True).copy()
+    frame: Any = pd.DataFrame(table).reset_index(drop=True).copy()
     if not len(frame):
         raise PlanError("There is no candidate run: give at least one row with two of n_params, tokens and flops.")
     if "run" not in frame:
@@ -72,9 +73,8 @@ def candidates(
         values = frame[name].to_numpy(float)
         wrong = np.isfinite(values) & (values <= 0)
         if wrong.any():
-            raise PlanError(
-                f"Candidate {frame['run'][int(wrong.argmax())]!r} has {name} {values[wrong.argmax()]:g}: it must be above 0."
-            )
+            at = int(wrong.argmax())
+            raise PlanError(f"Candidate {frame['run'].iloc[at]!r} has {name} {values[at]:g}: it must be above 0.")
     if "recurrence" not in frame:
         frame["recurrence"] = 1.0
     found = surfaces if surfaces is not None else {}
@@ -100,7 +100,7 @@ def _is_group(fit: Fit, group: str | None) -> bool:
     return group is not None and group in [str(g) for g in fit.problem.levels.get("group", [])]
 
 
-def _complete(frame: pd.DataFrame, i: int, surface: Surface, cost: Cost) -> None:
+def _complete(frame: Any, i: int, surface: Surface, cost: Cost) -> None:
     n, d, c = (float(frame[name][i]) for name in ("n_params", "tokens", "flops"))
     r = float(frame["recurrence"][i])
     if np.isfinite([n, d, c]).sum() < 2:

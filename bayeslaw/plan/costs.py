@@ -53,7 +53,7 @@ def cost_of(surface: Surface, convention: str = "measured") -> Cost:
     bins = surface.problem.bins
     if "flops" not in bins or "n_params" not in bins:
         return SIX_N
-    mine = bins[bins["flops"].notna() & (bins["flops"] > 0)]
+    mine: Any = bins[bins["flops"].notna() & (bins["flops"] > 0)]
     if surface.group is not None and "group" in mine:
         mine = mine[mine["group"].astype(str) == surface.group]
     return measured_cost(unrolled_of(surface, mine), mine["tokens"].to_numpy(float), mine["flops"].to_numpy(float))

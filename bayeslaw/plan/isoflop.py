@@ -8,6 +8,7 @@ each budget are resampled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def profiles(runs: Runs | pd.DataFrame, group: str | None = None) -> list[Profil
     ``group`` picks one corpus. PlanError if a column is missing (``flops`` may be: then 6 N D), or no two runs share a
     budget.
     """
-    frame = runs.frame[runs.frame["kept"]] if isinstance(runs, Runs) else runs
+    frame: Any = runs.frame[runs.frame["kept"]] if isinstance(runs, Runs) else runs
     missing = [c for c in ("n_params", "tokens", "loss") if c not in frame]
     if missing:
         raise PlanError(f"IsoFLOP profiles need the columns n_params, tokens and loss; {missing[0]} is missing.")

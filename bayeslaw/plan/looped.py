@@ -41,13 +41,13 @@ class TradeOff:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [
-            f"Equal {self.equal}{' compute' if self.equal != 'parameters' else ''}, {human(self.flops)} FLOP of training"
-        ]
-        for row in self.frame.itertuples():
+        what = self.equal if self.equal == "parameters" else f"{self.equal} compute"
+        lines = [f"Equal {what}, {human(self.flops)} FLOP of training"]
+        for row in self.frame.to_dict(orient="records"):
             lines.append(
-                f"  r = {row.recurrence:g}: N {human(row.n_params)}, D {human(row.tokens)}, loss {row.median:.4f} "
-                f"(90 % {row.lo90:.4f} - {row.hi90:.4f}), best with probability {row.p_best:.2f}"
+                f"  r = {row['recurrence']:g}: N {human(row['n_params'])}, D {human(row['tokens'])}, loss "
+                f"{row['median']:.4f} (90 % {row['lo90']:.4f} - {row['hi90']:.4f}), best with probability "
+                f"{row['p_best']:.2f}"
             )
         plain = self.frame["recurrence"].iloc[0]
         lines.append(f"Some loop beats r = {plain:g} with probability {self.p_looped:.2f}.")

@@ -31,8 +31,8 @@ class NextRuns:
     Attributes
     ----------
     frame : one row per candidate, in the table's order: its columns, ``flops`` (cost), ``reduction`` (share of the
-        variance of the target's log loss that it takes away alone), ``saving`` (expected, of the big run, FLOP), ``net``
-        (saving less cost, FLOP), ``chosen`` (in the set).
+        variance of the target's log loss that it takes away alone), ``saving`` (expected, of the big run, FLOP),
+        ``net`` (saving less cost, FLOP), ``chosen`` (in the set).
     chosen : names of the chosen set, in the order of choice; empty if none is worth it.
     reduction, saving, cost : of the set: share of variance, FLOP, FLOP.
     mistake : expected waste of the big run as things stand, FLOP.
@@ -69,7 +69,8 @@ class NextRuns:
             [
                 head,
                 f"Next runs: {names}",
-                f"  cost {self._price(self.cost)}, expected saving {self._price(self.saving)}, net {self._price(self.net)}",
+                f"  cost {self._price(self.cost)}, expected saving {self._price(self.saving)}, "
+                f"net {self._price(self.net)}",
                 f"  the variance of the loss at the target falls by {self.reduction:.0%}",
                 *self.notes,
             ]
@@ -135,7 +136,7 @@ def next_runs(
     again = _Worth(wasted, runs, big, seed + 1)
     if by == "value" and chosen and again.net(chosen) <= 0:
         chosen = []
-    frame = runs.frame.copy()
+    frame: Any = runs.frame.copy()
     frame["reduction"] = [joint.reduction([i]) for i in range(len(runs))]
     frame["saving"] = [worth.saving([i]) for i in range(len(runs))]
     frame["net"] = frame["saving"] - frame["flops"]

@@ -86,7 +86,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Optimum:
-    """Per draw (S,): parameters, tokens, recurrent steps, loss; ``edge``: at a limit or an end of the sizes searched."""
+    """Per draw (S,): parameters, tokens, recurrent steps, loss; ``edge``: at an end of the sizes allowed."""
 
     n_params: np.ndarray
     tokens: np.ndarray

@@ -59,7 +59,7 @@ class Plan:
     @property
     def decades(self) -> dict[str, float]:
         """Decades beyond the data of the budget and of the median N* and D*."""
-        at = self.frame["median"]
+        at = self.frame["median"].to_dict()
         return self.reach.decades(flops=self.flops, n_params=float(at["n_params"]), tokens=float(at["tokens"]))
 
     def __getattr__(self, name: str) -> Any:
@@ -73,7 +73,7 @@ class Plan:
         names = {"n_params": "parameters", "tokens": "tokens", "recurrence": "recurrent steps",
                  "tokens_per_param": "tokens per parameter", "loss": "loss there",
                  "loss_observed": "loss of one run"}  # fmt: skip
-        for name, row in self.frame.iterrows():
+        for name, row in self.frame.to_dict(orient="index").items():
             if name == "recurrence" and row["lo90"] == row["hi90"] == 1:
                 continue
             spell = (lambda v: f"{v:.4f}") if str(name).startswith("loss") else human
@@ -88,10 +88,10 @@ class Plan:
             f"which {c.regret:.1g} nats are for not knowing the surface."
         )
         off = [
-            f"{row.factor:g} × N costs {row.median:.4f} ({row.lo90:.4f} - {row.hi90:.4f})"
-            if np.isfinite(row.hi90)
-            else f"{row.factor:g} × N is beyond the budget"
-            for row in self.sensitivity.itertuples()
+            f"{row['factor']:g} × N costs {row['median']:.4f} ({row['lo90']:.4f} - {row['hi90']:.4f})"
+            if np.isfinite(row["hi90"])
+            else f"{row['factor']:g} × N is beyond the budget"
+            for row in self.sensitivity.to_dict(orient="records")
         ]
         lines += ["Off the optimum, median (90 %), nats: " + "; ".join(off) + ".", *self.notes]
         return "\n".join(lines)
@@ -174,7 +174,7 @@ def plan(
     frame = pd.DataFrame({name: bands(table[name].to_numpy()) for name in table}).T.astype(float)
     choice = choose(surface, price, bound, budget, best)
     reach = reach_of(surface, price)
-    at = frame["median"]
+    at = frame["median"].to_dict()
     notes.append(reach.say(flops=budget, n_params=float(at["n_params"]), tokens=float(at["tokens"])))
     if best.edge.any():
         notes.append(f"{best.edge.mean():.0%} of the draws have their optimum at the largest or smallest size allowed.")

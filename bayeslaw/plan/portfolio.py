@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,11 +40,11 @@ class Portfolio:
 
     def __str__(self) -> str:
         lines = []
-        for row in self.frame.itertuples():
-            verdict = "stop" if row.stop else "go on"
+        for row in self.frame.to_dict(orient="records"):
+            verdict = "stop" if row["stop"] else "go on"
             lines.append(
-                f"{row.run}: {verdict}; best with probability {row.p_best:.2f}, ends at {row.median:.4f} "
-                f"(90 % {row.lo90:.4f} - {row.hi90:.4f})"
+                f"{row['run']}: {verdict}; best with probability {row['p_best']:.2f}, ends at {row['median']:.4f} "
+                f"(90 % {row['lo90']:.4f} - {row['hi90']:.4f})"
             )
         if np.isfinite(self.saved) and self.saved > 0:
             lines.append(f"Stopping saves {self.rates.say(self.saved)}.")
@@ -81,9 +82,8 @@ def portfolio(
         raise PlanError(
             "A portfolio needs the tokens of every row: load(..., batch_tokens=...) derives them from steps."
         )
-    last = (
-        known.frame[known.frame["kept"]].sort_values("tokens").groupby("run", sort=False).tail(1).reset_index(drop=True)
-    )
+    kept: Any = known.frame[known.frame["kept"]]
+    last = kept.sort_values("tokens").groupby("run", sort=False).tail(1).reset_index(drop=True)
     if len(last) < 2:
         raise PlanError("A portfolio is two running runs or more; forecast(fit, at=...) tells where a single one ends.")
     ends = []

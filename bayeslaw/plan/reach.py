@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Reach:
 
 def reach_of(surface: Surface, cost: Cost) -> Reach:
     """The ranges that a fit's own runs (of the surface's group) cover."""
-    bins = surface.problem.bins
+    bins: Any = surface.problem.bins
     if surface.group is not None and "group" in bins:
         bins = bins[bins["group"].astype(str) == surface.group]
     n = bins["n_params"].to_numpy(float) if "n_params" in bins else unrolled_of(surface, bins)

@@ -45,7 +45,7 @@ class Surface:
         if alien or not {"tokens"} <= set(self.law.covariates):
             raise PlanError(
                 f"Model {fit.card.name} cannot be planned with: its law reads {', '.join(self.law.covariates)}, and a "
-                f"plan needs one of parameters and tokens (chinchilla, chinchilla-interaction, iso-depth, looped-total)."
+                "plan needs one of parameters and tokens: chinchilla, chinchilla-interaction, iso-depth, looped-total."
             )
         self.z = fit.draws(draws) if z is None else np.atleast_2d(z)
         self.rng = np.random.default_rng(seed)
@@ -130,7 +130,7 @@ class Surface:
             return 1.0 if recurrence != 1 else 0.0
         if self._share_given is not None:
             return self._share_given
-        bins = self.problem.bins
+        bins: Any = self.problem.bins
         if not {"n_params_once", "n_params_recurrent", "recurrence"} <= set(bins):
             return 1.0
         part = bins["n_params_recurrent"] / (bins["n_params_once"] + bins["n_params_recurrent"])

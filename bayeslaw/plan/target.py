@@ -1,4 +1,4 @@
-"""From a target loss to the budget it takes: with an interval, and the probability of reaching it against the budget."""
+"""From a target loss to the budget it takes, with an interval; and the probability of reaching it with a budget."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ class Target:
 
     def __str__(self) -> str:
         b = self.budget
+        takes = self.rates.say(b["median"]) if np.isfinite(b["median"]) else "no budget"
         return "\n".join(
             [
-                f"A loss of {self.loss:g} takes {self.rates.say(b['median']) if np.isfinite(b['median']) else 'no budget'}",
+                f"A loss of {self.loss:g} takes {takes}",
                 f"  50 % {human(b['lo50'])} - {human(b['hi50'])}   90 % {human(b['lo90'])} - {human(b['hi90'])} FLOP",
                 f"  below what any budget reaches with probability {self.unreachable:.2g}",
                 *self.notes,
@@ -110,8 +111,8 @@ def refuse(loss: float, needed: np.ndarray) -> None:
     gone = float(np.isinf(needed).mean())
     if gone > 0.5:
         raise TargetError(
-            f"A loss of {loss:g} is below what any budget reaches with probability {gone:.3g}: the irreducible loss and "
-            f"the limits stand above it. Ask for a higher loss, or change what the limits hold fixed.",
+            f"A loss of {loss:g} is below what any budget reaches with probability {gone:.3g}: the irreducible loss, "
+            f"or a limit, stands above it. Ask for a higher loss, or change what the limits hold fixed.",
             gone,
         )
 

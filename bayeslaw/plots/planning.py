@@ -16,7 +16,7 @@ from bayeslaw.plots.style import CURVE_ALPHA, DATA, FORECAST, GIVEN, INK, OBSERV
 
 
 def plot_plan(plan: Any, frontier: pd.DataFrame) -> Figure:
-    """Loss, parameters and regret of a plan: two panels of the frontier against budget and one of regret against size."""
+    """Loss and parameters on the frontier against budget, and regret against size, of a plan."""
     figure = Figure(figsize=(11.4, 3.9), dpi=110, layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     draw_frontier(left, frontier, "loss", "loss at the optimum (nats per token)", log=False)
@@ -40,7 +40,7 @@ def draw_frontier(ax: Any, frontier: pd.DataFrame, name: str, label: str, *, log
                         linewidth=0, label=f"{level} % band")  # fmt: skip
     middle = frontier[f"{name}_median"].to_numpy()
     ax.plot(c[inside], middle[inside], color=FORECAST, linewidth=1.6, label="median")
-    low, high = frontier[f"{name}_lo90"].min(), frontier[f"{name}_hi90"].max()
+    low, high = float(frontier[f"{name}_lo90"].to_numpy().min()), float(frontier[f"{name}_hi90"].to_numpy().max())
     margin = (high / low) ** 0.05 if log else 0.05 * (high - low)
     limits = (low / margin, high * margin) if log else (low - margin, high + margin)
     for beyond, end in ((c > c[inside].max(), c[inside].max()), (c < c[inside].min(), c[inside].min())):

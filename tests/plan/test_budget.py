@@ -35,7 +35,7 @@ def test_budgets(text, flops):
 
 @pytest.mark.parametrize("text", ["0", "$0", "-1", "-5 FLOP", "0 hours", "nan", "inf", 0.0, -2.0, float("nan")])
 def test_a_budget_is_above_zero(text):
-    with pytest.raises(PlanError, match="above|more than 0|Cannot read"):
+    with pytest.raises(PlanError, match=r"more than 0|Cannot read"):
         parse_budget(text, H100)
 
 

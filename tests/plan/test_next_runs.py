@@ -114,7 +114,7 @@ def test_by_variance_keeps_to_its_budget(made_fit):
     found = next_runs(fit, table(), 1e25, budget=3e20, by="variance")
     best = next_runs(fit, table(), 1e25, budget=3e20, by="variance", search="exhaustive")
     assert found.cost <= 3e20
-    assert best.reduction >= found.reduction >= 0.7 * best.reduction
+    assert best.reduction * (1 + 1e-9) >= found.reduction >= 0.7 * best.reduction
     with pytest.raises(PlanError, match="value"):
         next_runs(fit, table(), 1e25, by="luck")
     with pytest.raises(PlanError, match="15"):

@@ -12,7 +12,8 @@ from bayeslaw.plan.portfolio import portfolio
 @pytest.fixture(scope="module")
 def running(truth):
     rng = np.random.default_rng(2)
-    parts = [truth.curve(f"r{n:.0e}", "c4", n, np.linspace(1000, 8000, 12).round(), rng, level=0, noise=0.002) for n in (1e8, 3e8, 1e9)]  # fmt: skip
+    steps = np.linspace(1000, 8000, 12).round()
+    parts = [truth.curve(f"r{n:.0e}", "c4", n, steps, rng, level=0, noise=0.002) for n in (1e8, 3e8, 1e9)]
     return pd.concat(parts, ignore_index=True)
 
 
