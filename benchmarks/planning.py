@@ -60,7 +60,7 @@ def plans() -> None:
         f"Chinchilla (240 runs, chinchilla card): a = {a['median']:.3f}, 90 % {a['lo90']:.3f}-{a['hi90']:.3f} "
         "(Epoch AI .513, sd .020).",
         "",
-        "| budget | N*, median (90 %) | tokens per parameter | hi / lo | loss there | closed form against numerical, worst draw |",
+        "| budget | N*, median (90 %) | tokens per parameter | hi / lo | loss there | closed form's error, at most |",
         "|---|---|---|---|---|---|",
     ]
     surface = Surface(fit)
@@ -86,7 +86,8 @@ def approaches() -> None:
     runs = bl.load(DATA / "isoflops" / "runs.csv")
     fit = bl.fit(runs, "chinchilla", seed=0)
     lines = [
-        f"IsoFLOP corpora, one pooled fit ({'passes' if fit.check().ok else 'does not pass'} its checks); N* at 1e23 FLOP; "
+        f"IsoFLOP corpora, one pooled fit ({'passes' if fit.check().ok else 'does not pass'} its checks); N* at 1e23 "
+        "FLOP; "
         "a token costs what each group's runs were measured to cost.",
         "",
         "| corpus | approach | a (90 %) | b (90 %) | N* at 1e23 (90 %) |",
@@ -95,18 +96,18 @@ def approaches() -> None:
     bias = []
     for group in fit.problem.levels["group"]:
         for row in compare(runs, fit, 1e23, group=group).itertuples():
-            lines.append(
-                f"| {group.split('__')[0]} | {row.method} | {row.a:.3f} ({row.a_lo90:.3f}-{row.a_hi90:.3f}) | {row.b:.3f} "
-                f"({row.b_lo90:.3f}-{row.b_hi90:.3f}) | {row.n_params / 1e9:.3g}B ({row.n_params_lo90 / 1e9:.3g}-"
-                f"{row.n_params_hi90 / 1e9:.3g}) |"
-            )
+            spans = [
+                f"{getattr(row, k):.3f} ({getattr(row, k + '_lo90'):.3f}-{getattr(row, k + '_hi90'):.3f})" for k in "ab"
+            ]
+            size = _span(row.n_params, row.n_params_lo90, row.n_params_hi90)
+            lines.append(f"| {group.split('__')[0]} | {row.method} | {spans[0]} | {spans[1]} | {size} |")
         frame = parabola_bias(runs, fit, 3.8e25, group=group)
         inner = frame["ratio"].iloc[:-1]
         bias.append(f"| {group.split('__')[0]} | {inner.min():.3f}-{inner.max():.3f} | {frame['ratio'].iloc[-1]:.3f} |")
     lines += [
         "",
-        "Approach 2 on a surface that is known: the fit's own, without noise, at the runs' own N and D. Parabola's N* over "
-        "the true one:",
+        "Approach 2 on a surface that is known: the fit's own, without noise, at the runs' own N and D. Parabola's "
+        "N* over the true one:",
         "",
         "| corpus | at the budgets run | by the line, at 3.8e25 FLOP |",
         "|---|---|---|",
@@ -141,8 +142,8 @@ def rolling() -> None:
             lines.append("| " + " | ".join(row) + " |")
             print(lines[-1], flush=True)
     head = [
-        "Rolling hold-out: each corpus's k smallest budgets are fitted, the next one's N* is predicted. Cards without the "
-        "shift that runs of one size share, importance sampling around the mode. A star: the 90 % intervals overlap.",
+        "Rolling hold-out: each corpus's k smallest budgets are fitted, the next one's N* is predicted. Cards without "
+        "the shift that runs of one size share, importance sampling around the mode. Star: the 90 % intervals overlap.",
         "",
     ]
     for name in dict.fromkeys(c[0] for c in cells):

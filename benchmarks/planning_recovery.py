@@ -6,7 +6,8 @@ Truth: Epoch AI's refit of Chinchilla (Besiroglu et al. 2024). Each simulation d
 all 240 of Chinchilla's own (N, D), or 36 of the cheap ones (at most 1e20 FLOP), with Student-t noise of 2.6 degrees of
 freedom on log loss, its scale that of the real residuals about that truth. The fit is the chinchilla card without the
 shift that runs of one size share (the truth has none), by importance sampling around the mode (``quick.py``), which
-agrees with NUTS on the real data to the Monte Carlo error. Writes its section of planning.md.
+agrees with NUTS on the real data to the Monte Carlo error. The Huber fit starts at the truth. Writes its section of
+planning.md.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def study(frame: pd.DataFrame, scale: float, times: int) -> tuple[pd.DataFrame, 
     for i in range(times):
         rng = np.random.default_rng(1000 + i)
         loss = exact * np.exp(scale * rng.standard_t(NU, len(frame)))
-        fit = quick_fit(card, bl.Runs.from_frame(frame.assign(loss=loss)), seed=i)
+        fit = quick_fit(card, bl.Runs.from_frame(frame.assign(loss=loss)), seed=i, proposals=3000)
         ks.append(fit.meta["k"])
-        point = huber_fit(frame["n_params"].to_numpy(), frame["tokens"].to_numpy(), loss)
+        point = huber_fit(frame["n_params"].to_numpy(), frame["tokens"].to_numpy(), loss, start=TRUTH)
         surface = Surface(fit)
         for flops in TARGETS:
             best = optimum(surface, SIX_N, flops)
@@ -76,8 +77,8 @@ def main(times: int) -> None:
     designs, scale = sweeps()
     lines = [
         f"{times} simulations a design; noise: Student-t, {NU} degrees of freedom, scale {scale:.5f} of log loss.",
-        "Regret in 1e-6 nats on the true surface: of the size of least expected loss, of the optimum at the posterior's "
-        "centre, and of the optimum of a Huber point fit; the difference to the last with its standard error.",
+        "Regret in 1e-6 nats on the true surface: of the size of least expected loss, of the optimum at the "
+        "posterior's centre, and of the optimum of a Huber point fit; the last difference with its standard error.",
         "",
         "| sweep | budget | N* covered | D* covered | expected loss | centre | Huber | Huber - expected |",
         "|---|---|---|---|---|---|---|---|",

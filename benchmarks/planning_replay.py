@@ -2,26 +2,25 @@
 
     python benchmarks/planning_replay.py [ORDERS]
 
-Each corpus of Gadre et al. on its own. Targets: the two dearest runs, the mean absolute relative error of their forecast
-(the posterior mean of the curve). Pool: every run of at most a tenth of the dearer target's compute; its five cheapest
-are there from the start. Then one run is bought at a time:
+IsoFLOP corpora, each on its own. Target: the runs of the largest budget, the mean absolute relative error of their
+forecast (the posterior mean of the curve). Pool: every run of at most a tenth of that budget; its five cheapest are there
+from the start. Then runs are bought, an eighth of those there at a time, so that a fit follows each round:
 
 value      most variance of the targets' log loss taken away per FLOP (``plan/design.py``)
 D-optimal  most information about all parameters per FLOP; and regardless of cost
 random     50 orders
 
-Random orders are scored at four checkpoints of the pool's compute. For each order and checkpoint, the compute at which
-the other strategies have that error for good is compared with what the random order had spent.
+Random orders are scored at checkpoints of the pool's compute. For each order and checkpoint, the compute from which on
+choosing by value has at most that error is compared with what the random order had spent.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from quick import INTERACTION, quick_fit
+from quick import PLAIN, quick_fit
 from report import DATA, write
 
 import bayeslaw as bl
@@ -30,63 +29,60 @@ from bayeslaw.plan.candidates import candidates
 from bayeslaw.plan.design import Joint
 from bayeslaw.plan.surface import Surface
 
-CHECKPOINTS = (0.1, 0.2, 0.4, 0.7)
-FIRST, SHARE, TARGETS = 5, 0.1, 2
+CHECKPOINTS = (0.1, 0.25, 0.5)
+FIRST, SHARE = 5, 0.1
 
 
 class Replay:
     """One corpus: a pool of runs with known losses, and targets to forecast."""
 
-    def __init__(self, runs: bl.Runs) -> None:
-        frame = runs.frame.assign(flops=6 * runs.frame["n_params"] * runs.frame["tokens"]).sort_values("flops")
-        frame = frame[frame["chinchilla_mult"] >= 0.5].reset_index(drop=True)
-        self.target = frame.iloc[-TARGETS:]
-        self.pool = frame[frame["flops"] <= SHARE * float(frame["flops"].iloc[-1])].reset_index(drop=True)
-        self.card = load_card(INTERACTION)
+    def __init__(self, runs: bl.Runs, group: str) -> None:
+        frame = runs.frame[runs.frame["group"] == group].sort_values("flops").reset_index(drop=True)
+        top = float(frame["flops"].iloc[-1])
+        self.target = frame[frame["flops"] > 0.9 * top]
+        self.pool = frame[frame["flops"] <= SHARE * top * 1.01].reset_index(drop=True)
+        self.runs = bl.Runs.from_frame(self.pool[["run", "n_params", "tokens", "flops", "loss"]])
+        self.card = load_card(PLAIN)
         self.cost = self.pool["flops"].to_numpy(float)
         self.total = float(self.cost[FIRST:].sum())
-        self.known: dict[tuple[int, ...], tuple[float, bl.Fit]] = {}
+        self.known: dict[tuple[int, ...], tuple[float, Surface]] = {}
 
-    def fit(self, bought: list[int]) -> tuple[float, bl.Fit]:
-        """Error at the targets (per cent), and the fit, with these runs of the pool known."""
+    def fit(self, bought: list[int]) -> tuple[float, Surface]:
+        """Error at the targets (per cent), and the surface, with these runs of the pool known."""
         key = tuple(sorted(bought))
         if key not in self.known:
-            runs = bl.Runs.from_frame(self.pool.loc[list(key), ["run", "n_params", "tokens", "loss"]])
-            fit = quick_fit(self.card, runs, draws=600, proposals=12_000)
-            got = (
-                Surface(fit)
-                .loss(self.target["n_params"].to_numpy()[None, :], self.target["tokens"].to_numpy()[None, :])
-                .mean(axis=0)
-            )
+            seen = np.isin(np.arange(len(self.pool)), key)
+            surface = Surface(quick_fit(self.card, self.runs, draws=600, proposals=3000, seen=seen), draws=600)
+            got = surface.loss(*self._at()).mean(axis=0)
             loss = self.target["loss"].to_numpy()
-            self.known[key] = (float(100 * np.mean(np.abs(got - loss) / loss)), fit)
+            self.known[key] = (float(100 * np.mean(np.abs(got - loss) / loss)), surface)
         return self.known[key]
 
-    def path(self, choose: Callable[[bl.Fit, list[int]], int]) -> pd.DataFrame:
-        """Compute bought (share of the pool) and error, one row per run bought."""
+    def _at(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.target["n_params"].to_numpy(float)[None, :], self.target["tokens"].to_numpy(float)[None, :]
+
+    def path(self, kind: str, per_cost: bool) -> pd.DataFrame:
+        """Compute bought (share of the pool) and error, one row per round, to the last checkpoint."""
         bought, rows = list(range(FIRST)), []
         while True:
-            error, fit = self.fit(bought)
-            rows.append({"spent": float(self.cost[bought[FIRST:]].sum()) / self.total, "error": error})
+            error, surface = self.fit(bought)
+            spent = float(self.cost[bought[FIRST:]].sum()) / self.total
+            rows.append({"spent": spent, "error": error})
             left = [i for i in range(len(self.pool)) if i not in bought]
-            if not left:
+            if not left or spent > CHECKPOINTS[-1]:
                 return pd.DataFrame(rows)
-            bought.append(left[choose(fit, left)])
-
-    def by_gain(self, kind: str, per_cost: bool) -> Callable[[bl.Fit, list[int]], int]:
-        """The next run by one kind of gain, per FLOP or regardless of cost."""
-
-        def choose(fit: bl.Fit, left: list[int]) -> int:
-            table = self.pool.loc[left, ["run", "n_params", "tokens"]]
-            surface = Surface(fit, draws=600)
-            runs = candidates(fit, table, {None: surface}, draws=600)
-            n, d = self.target["n_params"].to_numpy()[None, :], self.target["tokens"].to_numpy()[None, :]
-            joint = Joint.of(np.log(surface.loss(n, d)), runs.log_loss, runs.covariance())
+            runs = candidates(
+                surface.fit, self.pool.loc[left, ["run", "n_params", "tokens", "flops"]], {None: surface}, 600
+            )
+            joint = Joint.of(np.log(surface.loss(*self._at())), runs.log_loss, runs.covariance())
             score = joint.reduction if kind == "value" else joint.information
-            gain = np.array([score([i]) for i in range(len(left))])
-            return int((gain / runs.cost if per_cost else gain).argmax())
-
-        return choose
+            chosen: list[int] = []
+            for _ in range(min(max(1, len(bought) // 8), len(left))):
+                now = score(chosen)
+                open_ = [i for i in range(len(left)) if i not in chosen]
+                gain = np.array([score([*chosen, i]) - now for i in open_])
+                chosen.append(open_[int((gain / runs.cost[open_] if per_cost else gain).argmax())])
+            bought += [left[i] for i in chosen]
 
 
 def reach(path: pd.DataFrame, error: float) -> float:
@@ -97,20 +93,20 @@ def reach(path: pd.DataFrame, error: float) -> float:
 
 
 def main(orders: int) -> None:
-    runs = bl.load(DATA / "gadre-overtraining" / "runs.csv")
+    runs = bl.load(DATA / "isoflops" / "runs.csv")
     lines = [
-        f"{orders} random orders. Errors in per cent after a share of the pool's compute (random: median); ratio: compute "
-        "of the random order over that of choosing by value for the same error, median over the orders (share of orders "
-        "whose error is reached at all).",
+        f"{orders} random orders. Errors in per cent after a share of the pool's compute (random: median). Ratio: what "
+        "the random order spent over what choosing by value needs for the same error, median over the orders; in "
+        "brackets the share of orders whose error choosing by value reaches for good.",
         "",
         "| corpus | compute spent | value | D-optimal per FLOP | D-optimal | random | ratio to random |",
         "|---|---|---|---|---|---|---|",
     ]
-    for group in sorted(runs.frame["group"].unique()):
-        replay = Replay(runs.where((runs.frame["group"] == group).to_numpy()))
+    for group in ("llama_3__exp_loss", "epochai_chinchilla__massivetext__chinchilla"):
+        replay, name = Replay(runs, group), group.split("__")[0]
         ways = {"value": ("value", True), "D per FLOP": ("D", True), "D": ("D", False)}
-        paths = {name: replay.path(replay.by_gain(*how)) for name, how in ways.items()}
-        at = {name: [_error(path, c) for c in CHECKPOINTS] for name, path in paths.items()}
+        paths = {way: replay.path(*how) for way, how in ways.items()}
+        at = {way: [_error(path, c) for c in CHECKPOINTS] for way, path in paths.items()}
         spent, errors = np.empty((orders, len(CHECKPOINTS))), np.empty((orders, len(CHECKPOINTS)))
         for o in range(orders):
             order = np.random.default_rng(o).permutation(np.arange(FIRST, len(replay.pool)))
@@ -122,15 +118,15 @@ def main(orders: int) -> None:
         for j, share in enumerate(CHECKPOINTS):
             found = np.array([reach(paths["value"], e) for e in errors[:, j]])
             ratio = spent[:, j] / np.maximum(found, 1e-4)
-            cells = [f"{at[name][j]:.2f}" for name in paths] + [f"{np.median(errors[:, j]):.2f}"]
-            lines.append(
-                f"| {group} | {share:.0%} | {' | '.join(cells)} | {np.median(ratio):.1f} ({np.isfinite(found).mean():.0%}) |"
-            )
+            cells = [f"{at[way][j]:.2f}" for way in paths] + [f"{np.median(errors[:, j]):.2f}"]
+            reached = f"{np.median(ratio):.1f} ({np.isfinite(found).mean():.0%})"
+            lines.append(f"| {name} | {share:.0%} | {' | '.join(cells)} | {reached} |")
+        first, last = replay.fit(list(range(FIRST)))[0], replay.fit(list(range(len(replay.pool))))[0]
         lines.append(
-            f"| {group} | pool: {len(replay.pool)} runs, error with the first five {replay.fit(list(range(FIRST)))[0]:.2f}, "
-            f"with all {replay.fit(list(range(len(replay.pool))))[0]:.2f} | | | | | |"
+            f"| {name} | pool: {len(replay.pool)} runs; error with the first five {first:.2f}, with all {last:.2f} "
+            "| | | | | |"
         )
-        print("\n".join(lines[-5:]), flush=True)
+        print("\n".join(lines[-4:]), flush=True)
     write("replay", lines)
 
 

@@ -8,6 +8,7 @@ Meant for models of about ten coordinates.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -43,10 +44,26 @@ def _programs(layout: Any):
     return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value)), jax.jit(batch)
 
 
-def quick_fit(card: bl.Card, runs: bl.Runs, draws: int = 800, proposals: int = 4000, seed: int = 0) -> bl.Fit:
-    """A fit whose draws are an importance sample of the posterior, one chain."""
+def quick_fit(
+    card: bl.Card,
+    runs: bl.Runs,
+    draws: int = 800,
+    proposals: int = 4000,
+    seed: int = 0,
+    seen: np.ndarray | None = None,
+) -> bl.Fit:
+    """A fit whose draws are an importance sample of the posterior, one chain.
+
+    Rows that are not ``seen`` are laid out and masked, so that all choices of rows share one compiled program: their
+    losses have no part in the fit; their sizes and tokens move the reference row, the point at which priors are stated.
+    """
     with jax.enable_x64(True):
         problem = assemble(card, runs)
+        if seen is not None:
+            mask = problem.data["rows"]["mask"].copy()
+            mine = dict(zip(runs.frame["run"].astype(str), seen, strict=True))
+            mask[: len(problem.series)] &= np.array([mine[str(run)] for run in problem.series["run"]])[:, None]
+            problem = replace(problem, data={**problem.data, "rows": {**problem.data["rows"], "mask": mask}})
         data = jax.tree.map(jnp.asarray, problem.data)
         layout = problem.layout
         gradient, hessian, batch = _programs(layout)

@@ -88,9 +88,14 @@ def test_bad_input_is_2_and_says_why(saved, line, word):
 
 def test_next_runs(saved, tmp_path):
     path = tmp_path / "candidates.csv"
-    rows = [{"run": f"{c:g}/{t}", "n_params": (c / 6 / t) ** 0.5, "tokens": (c / 6 * t) ** 0.5} for c in (1e19, 1e20) for t in (5, 80)]  # fmt: skip
+    rows = [
+        {"run": f"{c:g}/{t}", "n_params": (c / 6 / t) ** 0.5, "tokens": (c / 6 * t) ** 0.5}
+        for c in (1e19, 1e20)
+        for t in (5, 80)
+    ]
     pd.DataFrame(rows).to_csv(path, index=False)
-    result = run("next-runs", saved, "--candidates", str(path), "--flops", "1e26", "--gpu", "h100", "--price", "2", "--json")  # fmt: skip
+    money = ("--gpu", "h100", "--price", "2", "--json")
+    result = run("next-runs", saved, "--candidates", str(path), "--flops", "1e26", *money)
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert len(found["rows"]) == 4
