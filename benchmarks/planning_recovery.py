@@ -93,7 +93,7 @@ def main(times: int) -> None:
                 f"{1e6 * gap.mean():.1f} ({1e6 * gap.std() / np.sqrt(len(gap)):.1f}) |"
             )
         lines.append(f"| | Pareto k: median {np.median(ks):.2f}, largest {max(ks):.2f} | | | | | | |")
-    write("recovery", lines)
+        write("recovery", lines)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/planning_replay.py [ORDERS]
 
 IsoFLOP corpora, each on its own. Target: the runs of the largest budget, the mean absolute relative error of their
-forecast (the posterior mean of the curve). Pool: every run of at most a tenth of that budget; its five cheapest are there
-from the start. Then runs are bought, an eighth of those there at a time, so that a fit follows each round:
+forecast (the posterior mean of the curve). Pool: every run of at most a tenth of that budget; its five cheapest are
+there from the start. Then runs are bought, an eighth of those there at a time, so that a fit follows each round:
 
 value      most variance of the targets' log loss taken away per FLOP (``plan/design.py``)
 D-optimal  most information about all parameters per FLOP; and regardless of cost
@@ -126,8 +126,7 @@ def main(orders: int) -> None:
             f"| {name} | pool: {len(replay.pool)} runs; error with the first five {first:.2f}, with all {last:.2f} "
             "| | | | | |"
         )
-        print("\n".join(lines[-4:]), flush=True)
-    write("replay", lines)
+        write("replay", lines)
 
 
 def _error(path: pd.DataFrame, share: float) -> float:

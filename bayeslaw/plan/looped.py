@@ -84,7 +84,7 @@ def trade_off(
     """
     if equal not in EQUAL:
         raise PlanError(f"equal is one of {', '.join(EQUAL)}; got {equal!r}.")
-    bound = limits if isinstance(limits, Limits) else Limits(**dict(limits or {}))
+    bound = Limits.of(limits)
     budget = parse_budget(flops)[0]
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     if not surface.looped:

@@ -110,7 +110,7 @@ def next_runs(
     """
     if by not in ("value", "variance") or search not in ("greedy", "exhaustive"):
         raise PlanError(f"by is 'value' or 'variance' and search 'greedy' or 'exhaustive'; got {by!r} and {search!r}.")
-    bound = limits if isinstance(limits, Limits) else Limits(**dict(limits or {}))
+    bound = Limits.of(limits)
     big, known = parse_budget(flops, rates)
     small = big / 10 if budget is None else parse_budget(budget, known)[0]
     surface = Surface(fit, group, draws=DRAWS, seed=seed)

@@ -10,7 +10,7 @@ where the derivative of ``A N^-alpha`` plus that vanishes: Hoffmann et al. 2022 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,17 @@ class Limits:
             raise PlanError("sizes is a list of at least one size above 0, in parameters.")
         if not self.inference_tokens >= 0:
             raise PlanError(f"inference_tokens is a number of tokens, at least 0, not {self.inference_tokens!r}.")
+
+    @classmethod
+    def of(cls, value: Limits | Mapping[str, Any] | None) -> Limits:
+        """Limits from a mapping of their fields; None is no limits. PlanError names a field that there is not."""
+        if isinstance(value, Limits):
+            return value
+        given = dict(value or {})
+        unknown = [k for k in given if k not in cls.__dataclass_fields__]
+        if unknown:
+            raise PlanError(f"There is no limit {unknown[0]!r}. There are {', '.join(cls.__dataclass_fields__)}.")
+        return cls(**given)
 
     @property
     def largest(self) -> float:

@@ -144,7 +144,7 @@ def plan(
     """
     if (flops is None) == (target_loss is None):
         raise PlanError("Give a budget (flops=) or a target loss (target_loss=), one of the two.")
-    bound = limits if isinstance(limits, Limits) else Limits(**dict(limits or {}))
+    bound = Limits.of(limits)
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     price = cost_of(surface, cost)
     known = rates or Rates()

@@ -26,7 +26,7 @@ class Portfolio:
     ----------
     frame : one row per run: ``run``, ``tokens`` so far, ``end_tokens``, ``loss`` last logged; the curve at the end:
         ``median``, ``lo90``, ``hi90`` (nats); ``p_best`` (probability of the lowest end); ``lost`` (nats expected to be
-        lost by stopping this one alone); ``flops_left``, ``days_left``, ``money_left`` (6 N D; None if not known);
+        lost by stopping this one alone); ``flops_left``, ``days_left``, ``money_left`` (6 FLOP per parameter passed and token; None if not known);
         ``stop``.
     threshold : runs below this ``p_best`` are to be stopped.
     saved : FLOP that stopping them saves.
@@ -107,6 +107,8 @@ def portfolio(
     frame["lost"] = np.maximum(others - final, 0.0).mean(axis=0)
     price = rates or Rates()
     n = last["n_params"].to_numpy(float) if "n_params" in last else np.full(len(last), np.nan)
+    if {"n_params_once", "n_params_recurrent", "recurrence"} <= set(last):
+        n = (last["n_params_once"] + last["recurrence"] * last["n_params_recurrent"]).to_numpy(float)
     left = 6 * n * (np.array(ends) - last["tokens"].to_numpy(float))
     frame["flops_left"] = left
     frame["days_left"] = [price.days(f) for f in left]

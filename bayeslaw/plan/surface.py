@@ -52,6 +52,12 @@ class Surface:
         self.looped = "recurrence" in self.law.covariates
         self.notes: list[str] = []
         self._share_given = recurrent_share
+        split = {"n_params_once", "n_params_recurrent"} <= set(self.problem.bins)
+        if self.looped and recurrent_share is None and not split:
+            self.notes.append(
+                "The runs do not say how many of their parameters are looped: all are taken to be. Say so otherwise with "
+                "recurrent_share=."
+            )
         self.values = self._values()
         self.members = self._members(group)
         self._fresh: dict[str, np.ndarray] = {}

@@ -92,7 +92,7 @@ def target(
     """
     if not (np.isfinite(loss) and loss > 0):
         raise PlanError(f"A target loss is a number of nats per token above 0, not {loss!r}.")
-    bound = limits if isinstance(limits, Limits) else Limits(**dict(limits or {}))
+    bound = Limits.of(limits)
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     price = cost_of(surface, cost)
     needed = budgets_for(surface, price, bound, loss)

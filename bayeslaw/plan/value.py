@@ -4,8 +4,9 @@ The mistake of training N at budget C, if the surface is draw s's, is the comput
 draw s's optimum has the same loss. A set of runs is imagined with outcomes drawn from the posterior. What an outcome
 tells of log N* is its best linear prediction, in closed form, with noise and the shifts that runs of a size share; the
 expected waste of every size given that prediction is a cubic regression over the draws (after Strong, Oakley and
-Brennan 2014, who estimate the value of information so). The size of least expected waste is chosen for each outcome, and
-its waste counted under the draw that the outcome came from: the saving of a real policy, not of perfect information.
+Brennan 2014, who estimate the value of information so). The size of least expected waste is chosen for each
+outcome, and its waste counted under the draw that the outcome came from: the saving of a real policy, not of
+perfect information.
 """
 
 from __future__ import annotations

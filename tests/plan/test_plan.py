@@ -119,5 +119,7 @@ def test_bad_input(made_fit):
         plan(fit)
     with pytest.raises(PlanError, match="one of the two"):
         plan(fit, 1e22, target_loss=2.0)
+    with pytest.raises(PlanError, match="no limit 'max_parms'"):
+        plan(fit, 1e22, limits={"max_parms": 1e9})
     with pytest.raises(PlanError, match="max_params"):
         plan(fit, 1e22, limits={"max_params": -1})
