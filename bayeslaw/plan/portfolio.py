@@ -26,7 +26,8 @@ class Portfolio:
     ----------
     frame : one row per run: ``run``, ``tokens`` so far, ``end_tokens``, ``loss`` last logged; the curve at the end:
         ``median``, ``lo90``, ``hi90`` (nats); ``p_best`` (probability of the lowest end); ``lost`` (nats expected to be
-        lost by stopping this one alone); ``flops_left``, ``days_left``, ``money_left`` (6 FLOP per parameter passed and token; None if not known);
+        lost by stopping this one alone); ``flops_left``, ``days_left``, ``money_left`` (6 FLOP per
+        parameter passed and token; None if not known);
         ``stop``.
     threshold : runs below this ``p_best`` are to be stopped.
     saved : FLOP that stopping them saves.

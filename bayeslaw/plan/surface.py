@@ -55,8 +55,8 @@ class Surface:
         split = {"n_params_once", "n_params_recurrent"} <= set(self.problem.bins)
         if self.looped and recurrent_share is None and not split:
             self.notes.append(
-                "The runs do not say how many of their parameters are looped: all are taken to be. Say so otherwise with "
-                "recurrent_share=."
+                "The runs do not say how many of their parameters are looped: all are taken to be. If not, "
+                "say so with recurrent_share=."
             )
         self.values = self._values()
         self.members = self._members(group)
