@@ -103,6 +103,9 @@ def next_runs(
     group : the group that the big run belongs to. rates, limits : as in ``plan``.
     search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates.
 
+    Values and variances are the model's own: they take the law to hold from the cheapest candidate to the big run.
+    Where public runs leave the law, choosing so did worse than chance (benchmarks/planning.md).
+
     Raises
     ------
     PlanError
