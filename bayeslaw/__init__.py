@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from bayeslaw.forecast import Band as Band
     from bayeslaw.forecast import forecast as forecast
     from bayeslaw.laws import LAWS as LAWS
+    from bayeslaw.plan import Plan as Plan
+    from bayeslaw.plan import plan as plan
+    from bayeslaw.plan.next_runs import next_runs as next_runs
     from bayeslaw.readers import load as load
     from bayeslaw.storage import load_fit as load_fit
 
@@ -41,6 +44,7 @@ _HOME: dict[str, str | None] = {
     "Card": "bayeslaw.cards",
     "Fit": "bayeslaw.fit",
     "LAWS": "bayeslaw.laws",
+    "Plan": "bayeslaw.plan",
     "Runs": "bayeslaw.data.runs",
     "cards": None,
     "errors": None,
@@ -50,6 +54,8 @@ _HOME: dict[str, str | None] = {
     "load": "bayeslaw.readers",
     "load_card": "bayeslaw.cards",
     "load_fit": "bayeslaw.storage",
+    "next_runs": "bayeslaw.plan.next_runs",
+    "plan": "bayeslaw.plan",
 }
 
 __all__ = [*_HOME, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -18,6 +18,7 @@ from bayeslaw.cli.fitting import check, fit
 from bayeslaw.cli.forecasting import forecast
 from bayeslaw.cli.guard import GuardedGroup
 from bayeslaw.cli.loading import load
+from bayeslaw.cli.planning import next_runs, plan
 
 EPILOG = """Exit codes: 0 fine; 1 the answer is bad news, such as diagnostics that fail; 2 no answer, because of wrong
 usage, bad input or a defect; 130 interrupted."""
@@ -33,7 +34,7 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (load, fit, check, forecast, models, laws, demo):
+for command in (load, fit, check, forecast, plan, next_runs, models, laws, demo):
     cli.add_command(command)
 
 
