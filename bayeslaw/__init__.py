@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from bayeslaw import datasets as datasets
     from bayeslaw import errors as errors
     from bayeslaw import laws as laws
+    from bayeslaw import live as live
     from bayeslaw.anomalies import Anomalies as Anomalies
     from bayeslaw.anomalies import Monitor as Monitor
     from bayeslaw.anomalies import anomalies as anomalies
-    from bayeslaw import live as live
     from bayeslaw.backtest import backtest as backtest
     from bayeslaw.backtest_result import Backtest as Backtest
     from bayeslaw.cards import Card as Card
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from bayeslaw.forecast import Band as Band
     from bayeslaw.forecast import forecast as forecast
     from bayeslaw.laws import LAWS as LAWS
+    from bayeslaw.plan import Plan as Plan
+    from bayeslaw.plan import plan as plan
+    from bayeslaw.plan.next_runs import next_runs as next_runs
     from bayeslaw.readers import load as load
     from bayeslaw.storage import load_fit as load_fit
     from bayeslaw.whatif import what_if as what_if
@@ -53,12 +56,13 @@ _HOME: dict[str, str | None] = {
     "Fit": "bayeslaw.fit",
     "LAWS": "bayeslaw.laws",
     "Monitor": "bayeslaw.anomalies",
+    "Plan": "bayeslaw.plan",
     "Runs": "bayeslaw.data.runs",
     "anomalies": "bayeslaw.anomalies",
     "backtest": "bayeslaw.backtest",
     "cards": None,
-    "datasets": None,
     "compare": "bayeslaw.compare",
+    "datasets": None,
     "errors": None,
     "fit": "bayeslaw.fit",
     "forecast": "bayeslaw.forecast",
@@ -67,6 +71,8 @@ _HOME: dict[str, str | None] = {
     "load": "bayeslaw.readers",
     "load_card": "bayeslaw.cards",
     "load_fit": "bayeslaw.storage",
+    "next_runs": "bayeslaw.plan.next_runs",
+    "plan": "bayeslaw.plan",
     "what_if": "bayeslaw.whatif",
 }
 

@@ -30,3 +30,15 @@ class FitError(BayeslawError):
 
 class DataWarning(UserWarning):
     """The data were accepted, but look unlike losses in nats per token. Filter it once you know better."""
+
+
+class PlanError(BayeslawError):
+    """A plan cannot be made: a budget that is none, an unknown device, a law or fit that says nothing of budgets."""
+
+
+class TargetError(PlanError):
+    """A target loss lies below what any budget reaches; ``probability`` is the posterior's that it does."""
+
+    def __init__(self, message: str, probability: float) -> None:
+        super().__init__(message)
+        self.probability = probability

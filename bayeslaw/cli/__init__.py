@@ -20,6 +20,7 @@ from bayeslaw.cli.fitting import check, fit
 from bayeslaw.cli.forecasting import forecast
 from bayeslaw.cli.guard import GuardedGroup
 from bayeslaw.cli.loading import load
+from bayeslaw.cli.planning import next_runs, plan
 from bayeslaw.cli.watching import watch
 
 EPILOG = """Exit codes: 0 fine; 1 the answer is bad news, such as diagnostics that fail; 2 no answer, because of wrong
@@ -36,7 +37,9 @@ def cli(debug: bool) -> None:
     """
 
 
-COMMANDS = (load, fit, check, forecast, anomalies, watch, backtest, compare, models, laws, demo)
+COMMANDS = (
+    load, fit, check, forecast, plan, next_runs, anomalies, watch, backtest, compare, models, laws, demo
+)  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)
 

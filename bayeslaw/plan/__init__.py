@@ -1,0 +1,10 @@
+"""Budget planning: compute-optimal sizes with intervals, what a wrong guess costs, and which cheap run to buy first."""
+
+from __future__ import annotations
+
+from bayeslaw.plan.budget import Rates, parse_budget, rates
+from bayeslaw.plan.optimum import Limits
+from bayeslaw.plan.planning import Plan, plan
+from bayeslaw.plan.target import Target, target
+
+__all__ = ["Limits", "Plan", "Rates", "Target", "parse_budget", "plan", "rates", "target"]

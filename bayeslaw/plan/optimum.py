@@ -1,0 +1,209 @@
+"""Compute-optimal size and tokens of every posterior draw: in closed form where there is one, else numerically.
+
+At a budget C and a cost of ``k U^m`` FLOP per token, with U = u N unrolled parameters, the token term of the chinchilla
+laws is ``B (C / k u^m)^-beta N^p``, ``p = m beta`` (with an interaction: ``m beta + kappa``), and
+
+    N* = [alpha A (C / k u^m)^beta / (p B)]^(1 / (alpha + p))
+
+where the derivative of ``A N^-alpha`` plus that vanishes: Hoffmann et al. 2022 (arXiv 2203.15556), eq. 4, is m = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayeslaw.errors import PlanError
+from bayeslaw.laws.chinchilla_interaction import N_REFERENCE
+from bayeslaw.plan.costs import Cost
+from bayeslaw.plan.flops import inference_flops
+from bayeslaw.plan.surface import Surface
+
+#: sizes among which an optimum is looked for, parameters; points of the coarse grid over their logs
+SIZES, GRID = (1e3, 1e16), 64
+GOLDEN = (np.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan must keep to.
+
+    Attributes
+    ----------
+    sizes : the only sizes that may be trained, parameters.
+    max_params : the largest size.
+    memory, bytes_per_param : bytes that the weights may take, and of each (2: served in 16 bits): N ≤ memory / bytes.
+    max_tokens : tokens of data that there are.
+    recurrences : recurrent steps to choose among, for looped laws; by default those of the runs fitted.
+    max_recurrence : the most of them.
+    inference_tokens : tokens that will be generated over the model's life, 2 N FLOP each, paid from the same budget.
+    """
+
+    sizes: Sequence[float] | None = None
+    max_params: float | None = None
+    memory: float | None = None
+    bytes_per_param: float = 2.0
+    max_tokens: float | None = None
+    recurrences: Sequence[float] | None = None
+    max_recurrence: float | None = None
+    inference_tokens: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_params", "memory", "bytes_per_param", "max_tokens", "max_recurrence"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise PlanError(f"The limit {name} is a number above 0, not {value!r}.")
+        if self.sizes is not None and (not len(self.sizes) or min(self.sizes) <= 0):
+            raise PlanError("sizes is a list of at least one size above 0, in parameters.")
+        if not self.inference_tokens >= 0:
+            raise PlanError(f"inference_tokens is a number of tokens, at least 0, not {self.inference_tokens!r}.")
+
+    @classmethod
+    def of(cls, value: Limits | Mapping[str, Any] | None) -> Limits:
+        """Limits from a mapping of their fields; None is no limits. PlanError names a field that there is not."""
+        if isinstance(value, Limits):
+            return value
+        given = dict(value or {})
+        unknown = [k for k in given if k not in cls.__dataclass_fields__]
+        if unknown:
+            raise PlanError(f"There is no limit {unknown[0]!r}. There are {', '.join(cls.__dataclass_fields__)}.")
+        return cls(**given)
+
+    @property
+    def largest(self) -> float:
+        """The largest size allowed, parameters."""
+        bounds = [self.max_params, self.memory / self.bytes_per_param if self.memory else None]
+        return min([b for b in bounds if b is not None], default=SIZES[1])
+
+    @property
+    def allowed(self) -> np.ndarray | None:
+        """The sizes to choose among, ascending; None if all. PlanError if the largest size leaves none of them."""
+        if self.sizes is None:
+            return None
+        fit = np.array(sorted(s for s in self.sizes if s <= self.largest), float)
+        if not len(fit):
+            raise PlanError(f"None of the sizes is at most {self.largest:.3g} parameters, the largest allowed.")
+        return fit
+
+    @property
+    def free(self) -> bool:
+        """True if the optimum may be anywhere, as closed forms assume."""
+        bounds = (self.sizes, self.max_params, self.memory, self.max_tokens)
+        return all(b is None for b in bounds) and not self.inference_tokens
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Per draw (S,): parameters, tokens, recurrent steps, loss; ``edge``: at an end of the sizes allowed."""
+
+    n_params: np.ndarray
+    tokens: np.ndarray
+    recurrence: np.ndarray
+    loss: np.ndarray
+    edge: np.ndarray
+
+
+def recurrences_of(surface: Surface, limits: Limits) -> list[float]:
+    """Recurrent steps to choose among: as limited, by default those of the runs fitted; 1 for laws without them."""
+    if not surface.looped:
+        if limits.recurrences is not None and any(r != 1 for r in limits.recurrences):
+            raise PlanError(
+                f"Model {surface.fit.card.name} knows no recurrence: fit iso-depth or looped-total to plan it."
+            )
+        return [1.0]
+    found = limits.recurrences
+    if found is None:
+        found = sorted(set(surface.problem.bins["recurrence"].astype(float)))
+    found = [float(r) for r in found if limits.max_recurrence is None or r <= limits.max_recurrence]
+    if not found or min(found) < 1:
+        raise PlanError("There is no recurrence to choose: give recurrences of at least 1 that the limit allows.")
+    return found
+
+
+def tokens_for(surface: Surface, cost: Cost, limits: Limits, flops: Any, n_params: Any, recurrence: float) -> Any:
+    """Tokens that the budget pays for at a size: what serving leaves, at most the data there are; may be below 0."""
+    unrolled = surface.unrolled(n_params, recurrence)
+    left = flops - (inference_flops(unrolled, limits.inference_tokens) if limits.inference_tokens else 0.0)
+    tokens = left / cost.per_token(unrolled)
+    return tokens if limits.max_tokens is None else np.minimum(tokens, limits.max_tokens)
+
+
+def loss_at(surface: Surface, cost: Cost, limits: Limits, flops: Any, n_params: Any, recurrence: float) -> np.ndarray:
+    """Loss (S, ...) of spending the budget on a size; infinite where serving alone costs more than the budget."""
+    tokens = tokens_for(surface, cost, limits, flops, n_params, recurrence)
+    loss = surface.loss(n_params, np.maximum(tokens, 1.0), recurrence)
+    return np.where(np.broadcast_to(tokens >= 1.0, loss.shape), loss, np.inf)
+
+
+def closed_form(surface: Surface, cost: Cost, flops: Any, recurrence: float = 1.0) -> np.ndarray | None:
+    """N* (S,) of every draw without limits, None where there is no closed form; NaN for a draw without an optimum."""
+    if cost.power is None or surface.law.name not in ("chinchilla", "chinchilla-interaction", "iso-depth"):
+        return None
+    (k, m), p = cost.power, {name: v[:, 0] for name, v in surface.coefficients(recurrence).items()}
+    share = surface.share(recurrence)
+    worth = 1 - share + share * recurrence ** p["phi"] if "phi" in p else 1.0
+    kappa = p.get("kappa", 0.0)
+    a = p["A"] * worth ** -p["alpha"]
+    b = p["B"] * N_REFERENCE**-kappa * (np.asarray(flops) / (k * surface.unrolled(1.0, recurrence) ** m)) ** -p["beta"]
+    power = m * p["beta"] + kappa
+    with np.errstate(invalid="ignore"):
+        return np.where(power > 0, (p["alpha"] * a / (power * b)) ** (1 / (p["alpha"] + power)), np.nan)
+
+
+def numerical(
+    surface: Surface, cost: Cost, limits: Limits, flops: Any, recurrence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """N* (S,) by a grid over log N and a golden-section search in the best cell, and whether it lies at an end."""
+    allowed = limits.allowed
+    budget = np.broadcast_to(np.asarray(flops, float), (surface.count,))[:, None]
+    if allowed is not None:
+        best = loss_at(surface, cost, limits, budget, allowed[None, :], recurrence).argmin(axis=1)
+        return allowed[best], np.zeros(surface.count, bool)
+    grid = np.linspace(np.log(SIZES[0]), np.log(min(SIZES[1], limits.largest)), GRID)
+
+    def value(u: np.ndarray) -> np.ndarray:
+        return loss_at(surface, cost, limits, budget, np.exp(u), recurrence)
+
+    best = value(grid[None, :]).argmin(axis=1)
+    low, high = grid[np.maximum(best - 1, 0)][:, None], grid[np.minimum(best + 1, GRID - 1)][:, None]
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    f_left, f_right = value(left), value(right)
+    for _ in range(30):
+        go = f_left <= f_right
+        low, high = np.where(go, low, left), np.where(go, right, high)
+        fresh = np.where(go, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        f_fresh = value(fresh)
+        left, right = np.where(go, fresh, right), np.where(go, left, fresh)
+        f_left, f_right = np.where(go, f_fresh, f_right), np.where(go, f_left, f_fresh)
+    log_n = ((low + high) / 2)[:, 0]
+    return np.exp(log_n), (log_n < grid[0] + 1e-3) | (log_n > grid[-1] - 1e-3)
+
+
+def optimum(surface: Surface, cost: Cost, flops: Any, limits: Limits | None = None) -> Optimum:
+    """The best size, tokens and recurrence of every draw at a budget (a number, or one per draw)."""
+    limits = limits or Limits()
+    budget = np.broadcast_to(np.asarray(flops, float), (surface.count,))
+    found: Optimum | None = None
+    for r in recurrences_of(surface, limits):
+        n = closed_form(surface, cost, budget, r) if limits.free else None
+        edge = np.zeros(surface.count, bool)
+        if n is None or not bool(np.isfinite(n).all() and (n > SIZES[0]).all() and (n < SIZES[1]).all()):
+            n, edge = numerical(surface, cost, limits, budget, r)
+        loss = loss_at(surface, cost, limits, budget[:, None], n[:, None], r)[:, 0]
+        tokens = np.maximum(tokens_for(surface, cost, limits, budget, n, r), 0.0)
+        one = Optimum(n, tokens, np.full(surface.count, r), loss, edge)
+        if found is None:
+            found = one
+        else:
+            take = one.loss < found.loss
+            found = Optimum(*(np.where(take, getattr(one, k), getattr(found, k)) for k in Optimum.__dataclass_fields__))
+    assert found is not None
+    if not np.isfinite(found.loss).all():
+        raise PlanError(
+            "The budget does not pay for serving even the smallest size over its life: lower inference_tokens or raise "
+            "the budget."
+        )
+    return found

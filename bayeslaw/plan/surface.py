@@ -1,0 +1,193 @@
+"""The loss surface of a fit: draws of the law's coefficients, and the loss of every draw anywhere in (N, D, r).
+
+All in numpy, for a plan asks for a few million losses and no gradient. The law's own ``terms`` are what is evaluated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayeslaw.errors import PlanError
+from bayeslaw.fit import Fit
+from bayeslaw.laws import get_law
+
+#: what a plan can choose, or derive from what it chooses
+CHOICES = {"n_params", "tokens", "recurrence", "n_params_once", "n_params_recurrent"}
+
+
+class Surface:
+    """Draws of the loss surface for one group of a fit.
+
+    Parameters
+    ----------
+    fit : a fit of a law of parameters, tokens and recurrence.
+    group : the member of the group level to plan for. None with several groups is a new group: its deviations are
+        drawn from their population, which widens everything.
+    recurrent_share : share of a looped model's parameters that lies in the loop; by default as in the runs fitted.
+    draws : posterior draws used, at most as many as the fit has.
+
+    Raises
+    ------
+    PlanError
+        The law reads something that no budget decides (a schedule, an exit step), or the group was not fitted.
+    """
+
+    def __init__(
+        self, fit: Fit, group: str | None = None, *, recurrent_share: float | None = None, draws: int = 2000,
+        seed: int = 0, z: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self.fit, self.group = fit, group
+        self.layout, self.problem = fit.problem.layout, fit.problem
+        self.law = get_law(self.layout.law)
+        alien = [c for c in self.law.covariates if c not in CHOICES]
+        if alien or not {"tokens"} <= set(self.law.covariates):
+            raise PlanError(
+                f"Model {fit.card.name} cannot be planned with: its law reads {', '.join(self.law.covariates)}, and a "
+                "plan needs one of parameters and tokens: chinchilla, chinchilla-interaction, iso-depth, looped-total."
+            )
+        self.z = fit.draws(draws) if z is None else np.atleast_2d(z)
+        self.rng = np.random.default_rng(seed)
+        self.looped = "recurrence" in self.law.covariates
+        self.notes: list[str] = []
+        self._share_given = recurrent_share
+        split = {"n_params_once", "n_params_recurrent"} <= set(self.problem.bins)
+        if self.looped and recurrent_share is None and not split:
+            self.notes.append(
+                "The runs do not say how many of their parameters are looped: all are taken to be. If not, "
+                "say so with recurrent_share=."
+            )
+        self.values = self._values()
+        self.members = self._members(group)
+        self._fresh: dict[str, np.ndarray] = {}
+        self._cache: dict[float, dict[str, np.ndarray]] = {}
+
+    @property
+    def count(self) -> int:
+        """Number of draws S."""
+        return len(self.z)
+
+    def _values(self) -> dict[str, np.ndarray]:
+        """Slot name → (S,) on the link scale, (S,) positive, or (S, members) deviations, as ``params.values``."""
+        prior, out = self.problem.data["prior"], {}
+        loc, scale = np.asarray(prior["loc"]), np.asarray(prior["scale"])
+        for slot, where in self.layout.placed():
+            value = loc[where] + scale[where] * self.z[:, where]
+            if slot.kind in ("deviation", "scaled"):
+                tau = out.setdefault(f"{slot.name}:tau", np.full(self.count, scale[where][0]))
+                out[slot.name] = tau[:, None] * self.z[:, where] if slot.kind == "scaled" else value
+            else:
+                out[slot.name] = np.exp(value[:, 0]) if slot.kind == "positive" else value[:, 0]
+        return out
+
+    def _members(self, group: str | None) -> dict[str, int | None]:
+        """Level → the position of its member that is planned for; None for a new one."""
+        out: dict[str, int | None] = {}
+        groups = [str(g) for g in self.problem.levels.get("group", [])]
+        seen = groups
+        if not seen and "group" in self.problem.bins:
+            seen = list(dict.fromkeys(map(str, self.problem.bins["group"])))
+        if group is not None and group not in seen:
+            raise PlanError(
+                f"The fit has no group {group!r}: it has {', '.join(map(repr, seen)) or 'no groups'}. Name one of them."
+            )
+        if groups:
+            out["group"] = None if group is None else groups.index(group)
+            if group is None:
+                self.notes.append(
+                    f"Planned for a new group, whose deviations are drawn from those of the {len(groups)} fitted: name "
+                    f"one with group= (--group) for a plan of its own: {', '.join(groups)}."
+                )
+        return out
+
+    def _deviation(self, symbol: str, level: str, member: int | None, key: str) -> np.ndarray:
+        name = f"{symbol}:{level}"
+        if member is not None:
+            return self.values[name][:, member]
+        if (name + key) not in self._fresh:
+            self._fresh[name + key] = self.values[f"{name}:tau"] * self.rng.standard_normal(self.count)
+        return self._fresh[name + key]
+
+    def coefficients(self, recurrence: float = 1.0) -> dict[str, np.ndarray]:
+        """Symbol → (S, 1) in published units, for models of this recurrence."""
+        if recurrence in self._cache:
+            return self._cache[recurrence]
+        base: dict[str, np.ndarray] = {}
+        for entry in self.layout.entries:
+            u = self.values[entry.symbol]
+            for level, _ in entry.levels:
+                if level == "recurrence":
+                    there = [float(m) for m in self.problem.levels["recurrence"]]
+                    member = there.index(float(recurrence)) if float(recurrence) in there else None
+                    u = u + self._deviation(entry.symbol, level, member, f":{recurrence:g}")
+                else:
+                    u = u + self._deviation(entry.symbol, level, self.members.get(level), "")
+            link = entry.link
+            base[entry.symbol] = np.exp(u) if link == "log" else (1 / (1 + np.exp(-u)) if link == "logit" else u)
+        unit = self.law.unit_terms(base, self.problem.data["ref"])
+        out = {s: np.asarray(v / unit[s] if s in unit else v)[:, None] for s, v in base.items()}
+        self._cache[recurrence] = out
+        return out
+
+    def share(self, recurrence: float) -> float:
+        """Share of the parameters inside the loop, of models of this recurrence: as given, or as in the runs fitted."""
+        if not self.looped:
+            return 1.0 if recurrence != 1 else 0.0
+        if self._share_given is not None:
+            return self._share_given
+        bins: Any = self.problem.bins
+        if not {"n_params_once", "n_params_recurrent", "recurrence"} <= set(bins):
+            return 1.0
+        part = bins["n_params_recurrent"] / (bins["n_params_once"] + bins["n_params_recurrent"])
+        by = part.groupby(bins["recurrence"]).median()
+        loops = by[by.index > 1]
+        if not len(loops):
+            return float(by.iloc[0])
+        return float(np.interp(np.log(recurrence), np.log(loops.index.to_numpy(float)), loops.to_numpy(float)))
+
+    def unrolled(self, n_params: Any, recurrence: float) -> Any:
+        """N_once + r N_rec: the parameters that a token's forward pass multiplies with."""
+        share = self.share(recurrence)
+        return n_params * (1 - share + share * recurrence)
+
+    def loss(self, n_params: Any, tokens: Any, recurrence: float = 1.0) -> np.ndarray:
+        """Loss (S, ...) of every draw, nats per token; ``n_params`` and ``tokens`` broadcast against (S, 1)."""
+        share = self.share(recurrence)
+        x = {
+            "n_params": n_params,
+            "tokens": tokens,
+            "recurrence": float(recurrence),
+            "n_params_once": np.asarray(n_params) * (1 - share),
+            "n_params_recurrent": np.asarray(n_params) * share,
+        }
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return np.asarray(sum(self.law.terms(self.coefficients(recurrence), x).values()))
+
+    def scatter(self, n_params: np.ndarray, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draws (S,) of one new run's deviation of log loss from the surface: its size's shift, its own, noise."""
+        v, out = self.values, np.zeros(self.count)
+        for level, _ in self.layout.offsets:
+            member = self.members.get(level)
+            known = v[f"offset:{level}"][:, member] if member is not None else None
+            out += v[f"offset:{level}:tau"] * rng.standard_normal(self.count) if known is None else known
+        if self.layout.likelihood == "points":
+            return out + self.point_scale(n_params, tokens) * rng.standard_t(v["noise:nu"])
+        for name in ("effect:level", "discrepancy:scale"):
+            if name in v:
+                out += v[name] * rng.standard_normal(self.count)
+        return out + v["noise:sigma"] * np.sqrt(0.5) * rng.standard_normal(self.count)
+
+    def point_scale(self, n_params: Any, tokens: Any) -> np.ndarray:
+        """Scale of a final loss's Student-t noise, relative; (S,) or broadcast against (S, 1)."""
+        reference, v = self.problem.reference, self.values
+        many = np.ndim(n_params) > 1 or np.shape(n_params) != (self.count,)
+        sigma, by_x, by_n = (v[k][:, None] if many else v[k] for k in ("noise:sigma", "noise:by_x", "noise:by_n"))
+        log_x = np.log(tokens) - reference["log_x"] if self.problem.axis == "tokens" else 0.0
+        return sigma * np.exp(by_x * log_x + by_n * (np.log(n_params) - reference["log_n"]))
+
+    def at_centre(self) -> Surface:
+        """One draw: the mean of the sampler's coordinates, what a point fit would plan with."""
+        one = Surface(self.fit, self.group, recurrent_share=self._share_given, z=self.z.mean(axis=0))
+        one._fresh = {name: np.zeros(1) for name in self._fresh}
+        return one

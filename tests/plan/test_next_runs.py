@@ -1,0 +1,123 @@
+"""Designs against closed forms and exhaustive search; what runs are worth against cases that are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslaw.errors import PlanError
+from bayeslaw.plan import rates
+from bayeslaw.plan.candidates import candidates
+from bayeslaw.plan.design import Joint, exhaustive, greedy
+from bayeslaw.plan.next_runs import next_runs
+from bayeslaw.plan.value import Waste, saving
+
+
+def table():
+    rows = [
+        {"run": f"{c:g}/{per}", "n_params": (c / 6 / per) ** 0.5, "flops": c}
+        for c in (1e19, 1e20, 1e21)
+        for per in (5, 80)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_variance_left_is_that_of_gaussian_conditioning():
+    rng = np.random.default_rng(0)
+    mix = rng.standard_normal((3, 5))
+    noise = np.diag([0.3, 0.2, 0.5, 0.1]) + 0.05
+    cov = mix.T @ mix
+    joint = Joint(cov[:1, :1], cov[:1, 1:], cov[1:, 1:], noise)
+    # the posterior of three standard normal coefficients seen through two rows, inverted by brute force
+    g = mix.T[1:][[1, 3]]
+    posterior = np.linalg.inv(np.eye(3) + g.T @ np.linalg.inv(noise[np.ix_([1, 3], [1, 3])]) @ g)
+    assert joint.left([1, 3]) == pytest.approx(mix.T[0] @ posterior @ mix.T[0])
+    assert joint.information([1, 3]) == pytest.approx(-0.5 * np.linalg.slogdet(posterior)[1])
+    assert joint.left(()) == pytest.approx(cov[0, 0])
+    assert joint.reduction([0, 1, 2, 3]) > joint.reduction([1, 3]) > joint.reduction([1])
+
+
+def test_moments_of_draws():
+    rng = np.random.default_rng(1)
+    t, f = rng.standard_normal((500, 2)), rng.standard_normal((500, 3))
+    joint = Joint.of(t, f, np.eye(3))
+    assert np.allclose(
+        np.block([[joint.target, joint.cross], [joint.cross.T, joint.candidates]]), np.cov(np.hstack([t, f]).T)
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_greedy_comes_near_exhaustive(seed):
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_normal((400, 4))
+    f = draws @ rng.standard_normal((4, 8))
+    joint = Joint.of(draws[:, :1] + 0.5 * draws[:, 1:2], f, np.diag(rng.uniform(0.5, 3, 8)))
+    cost = rng.uniform(1, 4, 8)
+    found, best = greedy(joint.reduction, cost, 7.0), exhaustive(joint.reduction, cost, 7.0)
+    assert cost[found].sum() <= 7.0
+    assert joint.reduction(found) <= joint.reduction(best) + 1e-12
+    assert joint.reduction(found) >= 0.75 * joint.reduction(best)
+    assert greedy(joint.reduction, cost, 0.5) == exhaustive(joint.reduction, cost, 0.5) == []
+
+
+def test_candidates_are_completed_by_the_groups_own_cost(made_fit):
+    fit = made_fit(groups=("code", "web"), flops_ratio=lambda f: np.where(f["group"] == "code", 0.5, 1.0))
+    rows = pd.DataFrame(
+        {
+            "n_params": [1e9, 1e9, np.nan],
+            "tokens": [1e10, np.nan, 1e10],
+            "flops": [np.nan, 3e19, 3e19],
+            "group": ["code", "web", "code"],
+        }
+    )
+    found = candidates(fit, rows).frame
+    assert np.allclose(found["flops"], 3e19)
+    assert found["n_params"][2] == pytest.approx(1e9)
+    assert found["tokens"][1] == pytest.approx(5e9)
+    with pytest.raises(PlanError, match="two of"):
+        candidates(fit, pd.DataFrame({"n_params": [1e9]}))
+    with pytest.raises(PlanError, match="above 0"):
+        candidates(fit, pd.DataFrame({"n_params": [-1e9], "tokens": [1e9]}))
+    with pytest.raises(PlanError, match="no candidate"):
+        candidates(fit, pd.DataFrame())
+
+
+def test_a_saving_is_that_of_perfect_information_when_a_run_tells_all():
+    # two sizes, two kinds of surface; a run tells which kind, at little noise
+    kind = (np.arange(200) % 5 < 2) * 1
+    one = Waste(np.array([1.0, 2.0]), np.stack([0.1 * kind, 0.1 * (1 - kind)], axis=1), np.log(1.0 + kind))
+    frame = pd.DataFrame({"run": ["tells", "mute"], "flops": [1.0, 1.0]})
+    from bayeslaw.plan.candidates import Candidates
+
+    runs = Candidates(frame, np.stack([kind * 1.0, 0 * kind], axis=1), np.array([0.01, 0.01]), np.array([0, 1]), 0.0)
+    assert one.now[1] == pytest.approx(0.04)
+    assert saving(one, runs, [0]) == pytest.approx(0.04, abs=1e-6)
+    assert abs(saving(one, runs, [1])) < 1e-9
+    assert saving(one, runs, []) == 0
+
+
+def test_none_is_said_when_none_is_worth_it_and_runs_when_they_are(made_fit):
+    fit = made_fit(spread=0.3)
+    small = next_runs(made_fit(spread=0.02), table(), 1e21, budget=1e21, rates=rates("h100", price=2.0))
+    assert small.chosen == ()
+    assert "none" in str(small)
+    large = next_runs(fit, table(), 1e26, rates=rates("h100", price=2.0))
+    assert large.chosen
+    assert large.net > 0
+    assert large.cost == pytest.approx(large.frame.loc[large.frame["chosen"], "flops"].sum())
+    assert "in money" in str(large)
+    assert 0 < large.reduction < 1
+    assert large.saving <= large.mistake * 1.05
+
+
+def test_by_variance_keeps_to_its_budget(made_fit):
+    fit = made_fit(spread=0.3)
+    found = next_runs(fit, table(), 1e25, budget=3e20, by="variance")
+    best = next_runs(fit, table(), 1e25, budget=3e20, by="variance", search="exhaustive")
+    assert found.cost <= 3e20
+    assert best.reduction * (1 + 1e-9) >= found.reduction >= 0.7 * best.reduction
+    with pytest.raises(PlanError, match="value"):
+        next_runs(fit, table(), 1e25, by="luck")
+    with pytest.raises(PlanError, match="15"):
+        next_runs(fit, pd.concat([table()] * 3), 1e25, search="exhaustive")
+    with pytest.raises(PlanError, match="more than 0"):
+        next_runs(fit, table(), 0)

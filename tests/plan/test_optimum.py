@@ -1,0 +1,117 @@
+"""Optima against each other and against brute force."""
+
+import numpy as np
+import pytest
+
+from bayeslaw.errors import PlanError
+from bayeslaw.plan.costs import SIX_N, Cost, cost_of
+from bayeslaw.plan.optimum import Limits, closed_form, loss_at, numerical, optimum
+from bayeslaw.plan.surface import Surface
+
+
+def test_coefficients_are_the_posteriors(made_fit):
+    fit = made_fit()
+    found, posterior = Surface(fit).coefficients(), fit.posterior
+    for name in ("E", "A", "B", "alpha", "beta"):
+        assert np.allclose(found[name][:, 0], posterior[name].to_numpy()[0], rtol=1e-9), name
+
+
+def test_a_groups_coefficients_are_the_posteriors(made_fit):
+    fit = made_fit(groups=("books", "code", "web"))
+    found, posterior = Surface(fit, "code").coefficients(), fit.posterior
+    for name in ("E", "A", "B", "alpha", "beta"):
+        assert np.allclose(found[name][:, 0], posterior[f"{name}_group"].sel(group="code").to_numpy()[0], rtol=1e-9), (
+            name
+        )
+
+
+def test_a_loops_coefficients_are_the_posteriors(made_fit):
+    fit = made_fit("looped-total", looped=True)
+    surface, posterior = Surface(fit), fit.posterior
+    for r in (1.0, 2.0, 4.0):
+        for name in ("A", "B"):
+            other = posterior[f"{name}_recurrence"].sel(recurrence=r).to_numpy()[0]
+            assert np.allclose(surface.coefficients(r)[name][:, 0], other, rtol=1e-9), (name, r)
+
+
+@pytest.mark.parametrize("card", ["chinchilla", "chinchilla-interaction", "iso-depth"])
+@pytest.mark.parametrize("flops", [1e21, 5.76e23, 1e25])
+@pytest.mark.parametrize("cost", [SIX_N, Cost(lambda u: 3.1 * np.asarray(u) ** 1.07, (3.1, 1.07), "")])
+def test_closed_form_is_the_numerical_optimum_of_every_draw(made_fit, card, flops, cost):
+    surface = Surface(made_fit(card, looped=card == "iso-depth"))
+    r = 2.0 if card == "iso-depth" else 1.0
+    exact = closed_form(surface, cost, flops, r)
+    found, edge = numerical(surface, cost, Limits(), flops, r)
+    assert not edge.any()
+    assert np.abs(found / exact - 1).max() < 1e-4
+
+
+@pytest.mark.parametrize("limits", [Limits(max_tokens=2e11), Limits(inference_tokens=1e12), Limits(max_params=1e9)])
+def test_limits_against_brute_force(made_fit, limits):
+    surface, flops = Surface(made_fit(draws=20)), 1e22
+    best = optimum(surface, SIX_N, flops, limits)
+    sizes = np.geomspace(1e7, min(1e11, limits.largest), 20_001)
+    brute = loss_at(surface, SIX_N, limits, flops, sizes[None, :], 1.0)
+    assert np.abs(best.loss - brute.min(axis=1)).max() < 5e-6
+    assert np.abs(np.log(best.n_params / sizes[brute.argmin(axis=1)])).max() < 2e-3
+    if limits.max_tokens:
+        assert best.tokens.max() <= limits.max_tokens * (1 + 1e-9)
+    spent = 6 * best.n_params * best.tokens + 2 * best.n_params * limits.inference_tokens
+    assert (spent <= flops * (1 + 1e-9)).all()
+
+
+def test_serving_makes_for_smaller_models(made_fit):
+    surface = Surface(made_fit())
+    plain = optimum(surface, SIX_N, 1e22)
+    served = optimum(surface, SIX_N, 1e22, Limits(inference_tokens=1e12))
+    assert (served.n_params < plain.n_params).all()
+    with pytest.raises(PlanError, match="serving"):
+        optimum(surface, SIX_N, 1e12, Limits(inference_tokens=1e12))
+
+
+def test_sizes_from_a_list_and_memory(made_fit):
+    surface = Surface(made_fit())
+    assert set(optimum(surface, SIX_N, 1e22, Limits(sizes=[1e9, 7e9, 70e9])).n_params) <= {1e9, 7e9, 70e9}
+    assert optimum(surface, SIX_N, 1e25, Limits(memory=80e9, bytes_per_param=2)).n_params.max() <= 40e9 * (1 + 1e-9)
+    with pytest.raises(PlanError, match="None of the sizes"):
+        optimum(surface, SIX_N, 1e22, Limits(sizes=[7e10], max_params=1e9))
+
+
+def test_a_recurrence_is_the_best_of_those_allowed(made_fit):
+    surface = Surface(made_fit("looped-total", looped=True))
+    cost = cost_of(surface)
+    best = optimum(surface, cost, 1e21)
+    each = [optimum(surface, cost, 1e21, Limits(recurrences=(r,))).loss for r in (1, 2, 4)]
+    assert np.allclose(best.loss, np.min(each, axis=0))
+    assert optimum(surface, cost, 1e21, Limits(max_recurrence=2)).recurrence.max() <= 2
+    with pytest.raises(PlanError, match="no recurrence"):
+        optimum(surface, cost, 1e21, Limits(max_recurrence=0.5))
+    with pytest.raises(PlanError, match="knows no recurrence"):
+        optimum(Surface(made_fit()), SIX_N, 1e21, Limits(recurrences=(1, 2)))
+
+
+def test_a_group_has_its_own_measured_cost(made_fit):
+    def ratio(frame):
+        return np.where(frame["group"] == "code", 0.5 * (frame["n_params"] / 5e8) ** 0.1, 1.0)
+
+    fit = made_fit(groups=("code", "web"), flops_ratio=ratio)
+    code, web = cost_of(Surface(fit, "code")), cost_of(Surface(fit, "web"))
+    assert web is SIX_N
+    n = np.geomspace(6e7, 4e9, 9)
+    assert np.allclose(code.per_token(n), 3 * n * (n / 5e8) ** 0.1, rtol=2e-3)
+    assert cost_of(Surface(fit, "code"), "6ND") is SIX_N
+    with pytest.raises(PlanError, match="6ND"):
+        cost_of(Surface(fit), "guess")
+
+
+def test_a_law_of_schedules_cannot_be_planned_with(made_fit):
+    fit = made_fit()
+
+    class Other:
+        card, draws = type("Card", (), {"name": "multi-power"}), fit.draws
+        problem = type("P", (), {"layout": type("L", (), {"law": "multi-power"}), "levels": {}})
+
+    with pytest.raises(PlanError, match="chinchilla-interaction"):
+        Surface(Other())  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="no group"):
+        Surface(fit, "nowhere")

@@ -1,0 +1,125 @@
+"""``plan`` and ``target`` as people call them."""
+
+import numpy as np
+import pytest
+
+from bayeslaw.errors import PlanError, TargetError
+from bayeslaw.plan import Limits, plan, rates, target
+from bayeslaw.plan.costs import SIX_N
+from bayeslaw.plan.decision import judge
+from bayeslaw.plan.optimum import optimum
+from bayeslaw.plan.surface import Surface
+
+NAMES = ["mean", "median", "lo50", "hi50", "lo90", "hi90"]
+
+
+def test_a_plan_is_joint_draws_and_their_summary(made_fit):
+    found = plan(made_fit(), 1e22)
+    assert list(found.frame.columns) == NAMES
+    assert {"n_params", "tokens", "recurrence", "tokens_per_param", "loss"} <= set(found.frame.index)
+    d = found.draws
+    assert np.allclose(6 * d["n_params"] * d["tokens"], 1e22)
+    assert np.allclose(d["tokens_per_param"], d["tokens"] / d["n_params"])
+    assert (found.frame["lo90"] <= found.frame["lo50"]).all()
+    assert (found.frame["hi50"] <= found.frame["hi90"]).all()
+    assert found.n_params["median"] == pytest.approx(np.median(d["n_params"]))
+    assert (d["recurrence"] == 1).all()
+    # one run strays from the law by more than the law is uncertain
+    assert d["loss_observed"].std() > d["loss"].std()
+    assert "tokens per parameter" in str(found)
+
+
+def test_exponents_are_those_of_the_law(made_fit):
+    fit = made_fit()
+    p = Surface(fit).coefficients()
+    share = (p["beta"] / (p["alpha"] + p["beta"]))[:, 0]
+    found = plan(fit, 1e22).exponents
+    assert found.loc["a", "median"] == pytest.approx(np.median(share), rel=1e-9)
+    assert found.loc["b", "lo90"] == pytest.approx(np.quantile(1 - share, 0.05), rel=1e-9)
+
+
+def test_the_choice_has_the_least_expected_loss(made_fit):
+    fit = made_fit(spread=0.4)
+    found, surface = plan(fit, 1e24), Surface(fit)
+    best = optimum(surface, SIX_N, 1e24)
+    for factor in (0.7, 0.97, 1.03, 1.4):
+        other = judge(surface, SIX_N, Limits(), 1e24, best, found.choice.n_params * factor)
+        assert other.loss > found.choice.loss
+    assert found.choice.regret <= found.point.regret
+    assert found.choice.regret > 0
+    assert found.regret["mean"].min() == pytest.approx(found.choice.regret, rel=0.02)
+    assert (found.sensitivity["lo90"] > 0).all()
+
+
+def test_extrapolation_is_said_in_decades(made_fit):
+    fit = made_fit()
+    far, near = plan(fit, 1e25), plan(fit, 1e20)
+    top = 6 * 5e9 * 5e9 * 80
+    assert far.decades["flops"] == pytest.approx(np.log10(1e25 / top), abs=0.01)
+    assert f"{np.log10(1e25 / top):.1f} decades above in compute" in str(far)
+    assert near.decades["flops"] == 0
+    assert "Inside the range" in str(near)
+
+
+def test_a_new_group_is_less_certain_than_a_known_one(made_fit):
+    fit = made_fit(groups=("books", "code", "web"))
+    new, known = plan(fit, 1e22), plan(fit, 1e22, group="code")
+    assert np.ptp(new.frame.loc["loss", ["lo90", "hi90"]]) > np.ptp(known.frame.loc["loss", ["lo90", "hi90"]])
+    assert any("new group" in note for note in new.notes)
+    assert plan(fit, 1e22).frame.equals(new.frame)
+
+
+def test_what_a_target_takes(made_fit):
+    fit = made_fit()
+    at = plan(fit, 1e22).frame.loc["loss", "median"]
+    found = target(fit, float(at))
+    surface = Surface(fit)
+    assert np.allclose(optimum(surface, SIX_N, found.draws).loss, at, rtol=1e-6)
+    assert found.budget["lo90"] < 1e22 < found.budget["hi90"]
+    assert (np.diff(found.curve["p"]) >= -0.02).all()
+    assert (found.curve["p"] <= found.curve["p_best"]).all()
+    assert found.probability(found.budget["hi90"]) == pytest.approx(0.95, abs=0.05)
+    middle = plan(fit, target_loss=float(at))
+    assert middle.flops == pytest.approx(found.budget["median"], rel=1e-6)
+
+
+def test_a_target_below_the_irreducible_loss_says_how_likely(made_fit):
+    with pytest.raises(TargetError, match="probability 1") as caught:
+        target(made_fit(), 0.5)
+    assert caught.value.probability == 1
+    with pytest.raises(TargetError):
+        plan(made_fit(), target_loss=0.5)
+    for bad in (0.0, -1.0, float("nan")):
+        with pytest.raises(PlanError, match="target loss"):
+            target(made_fit(), bad)
+
+
+def test_a_target_with_limits(made_fit):
+    fit = made_fit()
+    at = float(plan(fit, 1e21).frame.loc["loss", "median"])
+    free, served = target(fit, at), target(fit, at, limits={"inference_tokens": 1e12})
+    assert served.budget["median"] > free.budget["median"]
+    with pytest.raises(TargetError):
+        target(fit, at, limits={"max_tokens": 1e9})
+
+
+def test_money_and_days(made_fit):
+    found = plan(made_fit(), "$50k", rates=rates("h100", price=2.0, devices=8))
+    assert found.flops == pytest.approx(25_000 * 3600 * 989e12 * 0.4)
+    assert "25k h100-hours" in str(found)
+    assert "days on 8" in str(found)
+
+
+def test_bad_input(made_fit):
+    fit = made_fit()
+    for bad in (0, -1e22, "0 FLOP", "3 bananas"):
+        with pytest.raises(PlanError):
+            plan(fit, bad)
+    with pytest.raises(PlanError, match="one of the two"):
+        plan(fit)
+    with pytest.raises(PlanError, match="one of the two"):
+        plan(fit, 1e22, target_loss=2.0)
+    with pytest.raises(PlanError, match="no limit 'max_parms'"):
+        plan(fit, 1e22, limits={"max_parms": 1e9})
+    with pytest.raises(PlanError, match="max_params"):
+        plan(fit, 1e22, limits={"max_params": -1})
