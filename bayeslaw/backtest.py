@@ -21,7 +21,7 @@ from bayeslaw.baselines import BASELINES, get_baseline
 from bayeslaw.cards import Card, load_card
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import FitError
-from bayeslaw.fit import DRAWS, WARMUP
+from bayeslaw.fit import WARMUP
 from bayeslaw.laws import Schedule, get_law
 from bayeslaw.splits import Split, make_splits
 
@@ -102,7 +102,7 @@ def backtest(
         "seed": int(seed),
         "chains": int(chains),
         "warmup": WARMUP if warmup is None else int(warmup),
-        "draws": DRAWS if draws is None else int(draws),
+        "draws": None if draws is None else int(draws),
         "max_bins": int(max_bins),
         "forecast_draws": int(forecast_draws),
     }

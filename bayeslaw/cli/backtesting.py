@@ -147,11 +147,10 @@ def compare(
 ) -> None:
     """Rank model cards on your runs by held-out score, and say which to use and how sure that is."""
     import bayeslaw
-    from bayeslaw.fit import DRAWS, WARMUP
 
     found = bayeslaw.compare(
         reading.read(data), list(models) or None, unit=unit, share=share / 100, seed=seed, chains=chains,
-        warmup=warmup or WARMUP, draws=draws or DRAWS, progress=not quiet,
+        warmup=warmup, draws=draws, progress=not quiet,
     )  # fmt: skip
     if as_json:
         emit_json("compare", list(found.frame.columns), sentence=found.sentence, rows=rows_of(found.frame),

@@ -30,7 +30,7 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     step, loss = rows["step"].to_numpy(), rows["loss"].to_numpy()
     expected, scale, z = (rows[c].to_numpy() for c in ("expected", "scale", "z"))
     keep = _thin(z, POINTS)
-    shared = int((found.alignment["run"] == name).sum())
+    shared = int(np.sum((found.alignment["run"] == name).to_numpy()))
     from_siblings = " from its siblings' losses" if shared else ""
     top.fill_between(
         step[keep], (expected - 1.645 * scale)[keep], (expected + 1.645 * scale)[keep], color=FORECAST,
