@@ -124,7 +124,7 @@ def plan(
     flops : the budget: FLOP, or words ("2000 H100-hours", "$50k", "30 days on 64 H100"), see ``parse_budget``.
     target_loss : instead of a budget: plan for the median budget that reaches this loss (``plan.target`` tells more).
     group : the corpus or family to plan for; by default, where several were fitted, a new one.
-    rates : device, MFU, price and number of devices, from ``bayeslaw.plan.rates("h100", price=2.0)``.
+    rates : device, MFU, price and number of devices, ``from bayeslaw.plan import rates; rates("h100", price=2.0)``.
     limits : see ``Limits``; a mapping of its fields will do.
     cost : ``"measured"`` FLOP per token where the runs have a flops column, or ``"6ND"``.
     recurrent_share : share of a looped model's parameters inside the loop; by default as in the runs.
