@@ -92,7 +92,7 @@ def _fit(runs: bl.Runs, model: str) -> bl.Fit:
     start = time.perf_counter()
     fit = bl.fit(runs, model=model, seed=0)
     check = fit.check()
-    worst = ", ".join(f"{row.test} {row.value}" for row in check.frame.itertuples())
+    worst = ", ".join(f"{row.test} {row.value:.4g}" for row in check.frame.itertuples())
     print(f"### {model}, {len(fit.runs)} runs: {time.perf_counter() - start:.0f} s, {worst}\n", flush=True)
     return fit
 

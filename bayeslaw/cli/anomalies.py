@@ -43,7 +43,9 @@ def anomalies(
     reading: Reading,
     as_json: bool,
 ) -> None:
-    """Find what went wrong in recorded runs: spikes, shifts, drifts, NaN, missing steps and more.
+    """Find what went wrong in recorded runs.
+
+    Spikes, shifts, drifts, divergence, NaN, frozen values, missing steps.
 
     Runs that read the same batches are found and judged against each other. The exit code is 1 if there is any event.
     """

@@ -35,7 +35,9 @@ def watch(
     rate: float,
     reading: Reading,
 ) -> None:
-    """Follow a growing CSV or JSON-lines log; print events as JSON lines, each when it opens and when it is settled.
+    """Follow a growing log and tell of events as they come.
+
+    The log is CSV or JSON lines; events are JSON lines, one when it opens and one when it is settled.
 
     Survives being killed at any moment, rotated and truncated logs, late and repeated rows, and restarts of the run.
     The event file holds every event exactly once per opening and settling. The exit code is 1 if there was any event.

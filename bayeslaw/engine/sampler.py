@@ -70,7 +70,6 @@ def sample(
     import jax.numpy as jnp
 
     from bayeslaw.engine.convergence import enough
-    from bayeslaw.engine.warp import to_z
 
     report = report or (lambda stage, done, total: None)
     data = jax.tree.map(jnp.asarray, data)
@@ -96,10 +95,6 @@ def sample(
                 centre, factor = centre + factor @ mean, factor @ spread
         step_size = walk.settle()
 
-        @jax.jit
-        def coordinates(eps, centre, factor, prior):
-            return jax.vmap(jax.vmap(lambda e: to_z(layout, prior, centre + factor @ e)))(eps)
-
         kept: dict[str, np.ndarray] = {}
         want, retries = draws or LEAST, RETRIES
         while True:
@@ -109,7 +104,7 @@ def sample(
                 report("sampling", STAGES * window + have + i, STAGES * window + want)
 
             more = walk.go(want - have, tell_more)
-            more["z"] = np.asarray(coordinates(more["z"], argument["centre"], argument["factor"], data["prior"]))
+            more["z"] = np.asarray(walk.coordinates(more["z"], argument))
             kept = {k: np.concatenate([kept[k], v], axis=1) if kept else v for k, v in more.items()}
             if retries and kept["diverging"].any():
                 # steps too long for the narrowest corner: the draws so far may have left it out
@@ -139,7 +134,7 @@ class Chains:
 
     def __init__(self, layout: Layout, chains: int, window: int) -> None:
         self.dim, self.chains = layout.dim, chains
-        self.init, self.advance = programs(layout, window)
+        self.init, self.advance, self.coordinates = programs(layout, window)
         self.states: list[Any] = []
         self.argument: Any = None
         self.pool = ThreadPoolExecutor(min(chains, os.cpu_count() or 1))
@@ -200,7 +195,8 @@ class Chains:
 
 @functools.lru_cache(maxsize=32)
 def programs(layout: Layout, window: int):
-    """Jitted ``init(key, start, argument)`` and ``advance(state, argument)``, CHUNK iterations of one chain.
+    """Jitted ``init(key, start, argument)``, ``advance(state, argument)``, CHUNK iterations of one chain, and
+    ``coordinates(eps, argument)``, from the sampler's to the model's (chains, draws, dim).
 
     The first ``window`` iterations after ``init`` adapt the step size.
     """
@@ -253,7 +249,13 @@ def programs(layout: Layout, window: int):
 
         return jax.lax.scan(one, state, None, length=CHUNK)
 
-    return jax.jit(init), jax.jit(advance)
+    def coordinates(eps, argument):
+        def one(e):
+            return to_z(layout, argument["data"]["prior"], argument["centre"] + argument["factor"] @ e)
+
+        return jax.vmap(jax.vmap(one))(eps)
+
+    return jax.jit(init), jax.jit(advance), jax.jit(coordinates)
 
 
 @functools.lru_cache(maxsize=32)

@@ -140,7 +140,10 @@ def test_mutated_files_load_or_are_refused_in_words(kind, mutations, tmp_path):
         seen.add(result == "loaded")
 
     check()
-    assert True in seen or kind == "csv.gz", "every mutation was refused: the test does not reach the reader"
+    # hardly a byte of these can change without damage
+    assert True in seen or kind in ("csv.gz", "parquet"), (
+        "every mutation was refused: the test does not reach the reader"
+    )
 
 
 @pytest.mark.parametrize("mutations", MUTATIONS)
