@@ -66,6 +66,16 @@ def schedules() -> None:
     for size, other in published.items():
         row = by_run.loc[size].mean()
         print(f"| {size} | {row['rmse']:.5f} | {other:.5f} | {row['inside']:.2f} | {row['width']:.2f} |")
+    f["schedule"], f["step"] = f["run"].str.split("/").str[1], test.frame["step"].to_numpy()
+    last = f.sort_values("step").groupby(["schedule", "size"], sort=False).tail(1).set_index(["schedule", "size"])
+    print(
+        "\nLoss less predicted mean at each curve's end, nats:\n\n| schedule |",
+        " | ".join(published),
+        "|\n|---|---|---|---|",
+    )
+    for schedule in sorted(f["schedule"].unique()):
+        ends = [last.loc[(schedule, size), "loss"] - last.loc[(schedule, size), "curve_mean"] for size in published]
+        print(f"| {schedule} | " + " | ".join(f"{e:+.4f}" for e in ends) + " |")
     print()
 
 
