@@ -129,7 +129,7 @@ def fit(
     model : a card's name, its TOML file, a ``Card``, or a mapping in a card's form.
     seed : same seed, data, card and machine give the same draws.
     chains, warmup : 4 chains of 300 warm-up iterations by default.
-    draws : kept iterations of a chain; by default as many as the checks of R-hat and ESS need, 200 to 1,000.
+    draws : kept iterations of a chain; by default as many as the checks of R-hat and ESS need, 200 to 2,000.
     schedules : run → learning-rate schedule, where it is not to be read off the ``lr`` column; only for laws that
         need one. A ``Schedule`` or a line such as ``"cosine:peak=3e-4,total=24000,warmup=2000"``.
     max_bins : points to which each curve is reduced.

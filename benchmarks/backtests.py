@@ -262,7 +262,10 @@ def _pooled(result: Backtest, **how: Any) -> str:
     bad = [u for u in result.units if u.get("ok") is False]
     fits = [u for u in result.units if "ok" in u]
     if fits:
-        worst = "; ".join(f"{u['splits'][0]}: {u['check']}" for u in bad[:3])
+        worst = "; ".join(
+            f"{u['splits'][0]}: " + ", ".join(f"{name} {value:.4g}" for name, value in u["check"].items())
+            for u in bad[:3]
+        )
         text += f"\n{len(fits) - len(bad)} of {len(fits)} fits passed all checks of their sampling. {worst}\n"
     return text + f"Work: {result.meta['seconds']:.0f} s in all units together.\n"
 

@@ -32,7 +32,7 @@ STAGES = 3
 #: deepest tree in the warm-up, where a poor whitening would make long ones, and afterwards
 DEPTHS = (7, 10)
 #: where the number of draws is left open: chains go on from the first number in steps to the second until they agree
-LEAST, STEP, MOST = 200, 100, 1000
+LEAST, STEP, MOST = 200, 100, 2000
 #: after a divergence the draws are thrown away and sampling begins again with steps this much shorter, so many times
 SHORTER, RETRIES = 0.6, 3
 Report = Callable[[str, int, int], None]
