@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ import pandas as pd
 from bayeslaw.backtest_parts import Frame
 from bayeslaw.backtest_work import Scored
 from bayeslaw.errors import FileError, FitError
+from bayeslaw.files import written_whole
 from bayeslaw.scores import LEVELS, interval_score, pit_test, pooled
 
 SCHEMA = "bayeslaw.backtest/1"
@@ -120,14 +120,11 @@ class Backtest:
     def save(self, path: str | Path) -> None:
         """Write as one JSON file, whole or not at all. FileError if the place cannot be written."""
         path = Path(path)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            draft.write_text(self.to_json() + "\n", encoding="utf-8")
-            os.replace(draft, path)
+            with written_whole(path) as draft:
+                draft.write_text(self.to_json() + "\n", encoding="utf-8")
         except OSError as error:
             raise FileError(f"Cannot save the backtest as {path}: {error.strerror or error}.") from None
-        finally:
-            draft.unlink(missing_ok=True)
 
     def to_json(self) -> str:
         """Schema, summary, frame, points (by column) and units as one JSON text; losses in nats per token."""

@@ -7,13 +7,13 @@ under another name first; one that cannot be read counts as not there.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from bayeslaw.backtest_work import Scored
 from bayeslaw.errors import FileError
+from bayeslaw.files import written_whole
 
 KEY = b"bayeslaw.backtest"
 
@@ -57,11 +57,8 @@ class Store:
             return
         table = pa.Table.from_pandas(pd.DataFrame(scored.points), preserve_index=False)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: json.dumps(scored.info).encode()})
-        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            pq.write_table(table, draft)
-            os.replace(draft, path)
+            with written_whole(path) as draft:
+                pq.write_table(table, draft)
         except OSError as error:
             raise FileError(f"Cannot keep a result as {path}: {error.strerror or error}.") from None
-        finally:
-            draft.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from bayeslaw import __version__
 from bayeslaw.cards import Card
 from bayeslaw.engine.assemble import Problem, lay_out
 from bayeslaw.errors import FileError
+from bayeslaw.files import written_whole
 from bayeslaw.laws import Schedule
 
 if TYPE_CHECKING:
@@ -99,16 +100,13 @@ def _config(fit: Fit) -> dict[str, Any]:
 def save(fit: Fit, path: str | Path) -> None:
     """Write a fit to ``path`` (netCDF4), under another name first. FileError if the place cannot be written."""
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        fit.tree.to_netcdf(draft, engine="h5netcdf")
-        os.replace(draft, path)
+        with written_whole(path) as draft:
+            fit.tree.to_netcdf(draft, engine="h5netcdf")
     except OSError as error:
         # HDF5 says it in a paragraph; the system's own words for the number are enough
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise FileError(f"Cannot save the fit as {path}: {reason}.") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def load_fit(path: str | Path) -> Fit:

@@ -22,6 +22,7 @@ import pandas as pd
 
 import bayeslaw as bl
 from bayeslaw.backtest import Backtest, backtest
+from bayeslaw.files import written_whole
 from bayeslaw.laws import Schedule
 from bayeslaw.splits import Split, by_largest, by_run, share_of_run
 
@@ -287,9 +288,8 @@ def _write(name: str, text: str) -> None:
         page = page[: page.index(begin)] + section + page[page.index(end) + len(end) :]
     else:
         page = page.rstrip() + "\n\n" + section
-    draft = PAGE.with_name(f".{PAGE.name}.part")
-    draft.write_text(page, encoding="utf-8")
-    os.replace(draft, PAGE)
+    with written_whole(PAGE) as draft:
+        draft.write_text(page, encoding="utf-8")
 
 
 HEAD = """# Backtests on public losses

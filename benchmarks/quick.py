@@ -14,11 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base.array import array_stats
 from scipy.optimize import minimize
 
 import bayeslaw as bl
 from bayeslaw.engine.assemble import assemble
+from bayeslaw.engine.conditioning import resampled
 from bayeslaw.engine.density import log_posterior
 from bayeslaw.engine.warp import from_z, to_z
 
@@ -90,9 +90,6 @@ def quick_fit(
         log_q = -(FREEDOM + layout.dim) / 2 * np.log1p((t**2).sum(axis=1) / FREEDOM)
         log_w = -np.asarray(batch(y, data)) - log_q
         log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
-        smooth, k = array_stats.psislw(log_w.max() - log_w)  # takes log likelihoods, whose negative is the weight
-        w = np.exp(smooth - smooth.max())
-        w /= w.sum()
-        pick = np.searchsorted(np.cumsum(w), (rng.random() + np.arange(draws)) / draws).clip(0, proposals - 1)
+        pick, worth, k = resampled(log_w, rng, draws)
         z = np.asarray(jax.jit(jax.vmap(lambda one: to_z(layout, data["prior"], one)))(jnp.asarray(y[pick])))
-    return bl.Fit(card, problem, z[None], {}, {"seed": seed, "k": float(k), "ess": float(1 / (w**2).sum())})
+    return bl.Fit(card, problem, z[None], {}, {"seed": seed, "k": k, "ess": worth})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bayeslaw.files import written_whole
+
 DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PAGE = Path(__file__).with_name("planning.md")
 
@@ -15,7 +17,6 @@ def write(section: str, lines: list[str]) -> None:
     begin, end = f"<!-- {section}:begin -->\n", f"<!-- {section}:end -->"
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
-    draft = PAGE.with_suffix(".part")
-    draft.write_text(f"{head}{begin}" + "\n".join(lines).strip("\n") + f"\n{end}{tail}", encoding="utf-8")
-    draft.replace(PAGE)
+    with written_whole(PAGE) as draft:
+        draft.write_text(f"{head}{begin}" + "\n".join(lines).strip("\n") + f"\n{end}{tail}", encoding="utf-8")
     print("\n".join(lines), flush=True)

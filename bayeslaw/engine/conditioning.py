@@ -225,19 +225,20 @@ def _weighted(question: _Question, draws: _Draws, rng: np.random.Generator, note
     return _Draws(draws.z[pick], {name: value[pick] for name, value in draws.fresh.items()})
 
 
-def resampled(log_w: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
+def resampled(log_w: np.ndarray, rng: np.random.Generator, picks: int | None = None) -> tuple[np.ndarray, float, float]:
     """Draws picked in proportion to ``exp(log_w)``, the largest weights Pareto-smoothed.
 
     Returns
     -------
-    pick (S,) positions; how many equal draws the weights are worth (Kish); Pareto k (NaN where
-    too few draws carry weight to tell).
+    pick (picks,) positions, by default as many as there are weights; how many equal draws the weights are worth (Kish);
+    Pareto k (NaN where too few draws carry weight to tell).
     """
     from arviz_stats.base.array import array_stats
 
     count, log_w = len(log_w), log_w - log_w.max()
+    picks = count if picks is None else picks
     if np.ptp(log_w) < 1e-6:
-        return np.arange(count), float(count), -np.inf
+        return np.arange(picks) * count // picks, float(count), -np.inf
     smooth, k = log_w, np.nan
     # the weight beneath the tail that is smoothed, and the tail; where the tail has no spread there is nothing to fit
     size = int(min(count / 5, 3 * math.sqrt(count)))
@@ -248,7 +249,7 @@ def resampled(log_w: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
     weights = np.exp(smooth - smooth.max())
     weights /= weights.sum()
     # systematic resampling: less noise than independent draws
-    pick = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(count)) / count)
+    pick = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(picks)) / picks)
     return pick.clip(0, count - 1), float(1 / np.sum(weights**2)), float(k)
 
 
