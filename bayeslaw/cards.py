@@ -20,7 +20,8 @@ from bayeslaw.laws import get_law
 
 LEVELS = ("group", "size", "recurrence", "exit_step")
 _PRIOR = re.compile(r"^\s*(lognormal|logitnormal|normal)\s*\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)\s*$")
-_TOP = ("name", "extends", "law", "summary", "reference", "parameters", "offset", "run", "noise", "discrepancy")
+_TOP = ("name", "extends", "law", "summary", "reference")
+_TOP += ("parameters", "offset", "run", "noise", "discrepancy", "schedule")
 #: what a card that says nothing about errors gets
 DEFAULTS: dict[str, Any] = {
     "noise": {
@@ -103,7 +104,8 @@ class Parameter:
 class Card:
     """A model card. ``offset`` maps a level to the prior of the spread of its members' shifts of the whole log loss;
     ``run`` maps run-level effects ("level" or an amplitude) to the prior of their relative sd;
-    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty; ``knot_step`` is in e-folds."""
+    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty; ``knot_step`` is in e-folds;
+    ``clock`` is the power of the learning rate that counts as progress (``laws/schedule.py``), ``clock_reason`` why."""
 
     name: str
     law: str
@@ -115,6 +117,8 @@ class Card:
     noise: Mapping[str, Reasoned]
     discrepancy: Mapping[str, Reasoned]
     knot_step: float = 0.5
+    clock: float = 1.0
+    clock_reason: str = ""
     source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -164,9 +168,10 @@ class Card:
         discrepancy = _reasoned({"discrepancy": table}, "discrepancy", where, ["scale", "length"])
         if discrepancy and len(discrepancy) < 2:
             raise CardError(f"{where}: a discrepancy needs both scale and length.")
+        clock, why = _clock(raw, law, where)
         text = {k: str(raw.get(k, "")) for k in ("name", "law", "summary", "reference")}
         return cls(**text, parameters=parameters, offset=offset, run=run, noise=noise, discrepancy=discrepancy,
-                   knot_step=float(step), source=dict(raw))  # fmt: skip
+                   knot_step=float(step), clock=clock, clock_reason=why, source=dict(raw))  # fmt: skip
 
     def __str__(self) -> str:
         from bayeslaw.cards_text import describe
@@ -215,6 +220,20 @@ def _parameter(raw: object, symbol: Any, where: str) -> Parameter:
         if pool[level].kind != "lognormal":
             raise CardError(f"{where}, pool.{level}: a spread is positive: write lognormal(median, sd of the log).")
     return Parameter(prior, str(raw.get("reason", "")), slope, pool)
+
+
+def _clock(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, str]:
+    """What [schedule] says: the clock, and why."""
+    table = _table(raw, "schedule", where)
+    unknown = [k for k in table if k not in ("clock", "reason")]
+    if unknown:
+        raise CardError(f"{where}, [schedule]: unknown key {unknown[0]!r}. It has clock, reason.")
+    if table and "schedule" not in law.covariates:
+        raise CardError(f"{where}, [schedule]: law {law.name} reads no learning-rate schedule.")
+    clock = table.get("clock", 1.0)
+    if isinstance(clock, bool) or not isinstance(clock, int | float) or not 0 < clock <= 2:
+        raise CardError(f"{where}, [schedule]: clock is a power of the learning rate between 0 and 2, not {clock!r}.")
+    return float(clock), str(table.get("reason", ""))
 
 
 def _reasoned(raw: Mapping[str, Any], key: str, where: str, allowed: list[str]) -> dict[str, Reasoned]:

@@ -134,6 +134,14 @@ MISTAKES = {
         {"discrepancy": {"length": False}},
         r"the card: a discrepancy needs both scale and length\.",
     ),
+    "clock of a law without a schedule": (
+        {"schedule": {"clock": 0.8}},
+        r"\[schedule\]: law chinchilla reads no learning-rate schedule\.",
+    ),
+    "unknown key of the schedule": (
+        {"schedule": {"tempo": 1}},
+        r"\[schedule\]: unknown key 'tempo'\. It has clock, reason\.",
+    ),
     "knots": ({"discrepancy": {"step": 0}}, r"\[discrepancy\]: step is the knots' distance in e-folds .* above 0: 0\."),
     "knots in words": ({"discrepancy": {"step": "wide"}}, r"\[discrepancy\]: step is the knots' distance .*: 'wide'\."),
     "knots at no end": ({"discrepancy": {"step": math.inf}}, r"\[discrepancy\]: step is the knots' distance .*: inf\."),
@@ -224,3 +232,16 @@ def test_a_file_that_is_no_toml(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CardError, match=rf"^{re.escape(str(path))} is not a TOML file: "):
         load_card(path)
+
+
+@pytest.mark.parametrize("clock", [0, -1, 3, True, "fast"])
+def test_a_clock_is_a_power_between_0_and_2(clock):
+    with pytest.raises(CardError, match=r"\[schedule\]: clock is a power of the learning rate between 0 and 2"):
+        load_card({"extends": "multi-power", "name": "mine", "schedule": {"clock": clock}})
+
+
+def test_a_card_may_set_the_clock_and_says_so():
+    card = load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": 0.9, "reason": "measured so"}})
+    assert card.clock == 0.9
+    assert "rates to the power 0.9: measured so" in str(card)
+    assert "to the power" not in str(load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": 1}}))

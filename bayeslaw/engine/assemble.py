@@ -86,7 +86,7 @@ def lay_out(
         series[f"{level}_index"] = member_index(level, members, series)
     slopes = _slopes(card, series, notes)
     axis = axis_of(bins)
-    reference = _reference(law, bins, code, series, axis, schedules)
+    reference = _reference(card, bins, code, series, axis, schedules)
     layout, grid = _layout(card, bins, levels, slopes, points, axis, reference)
     rows = padded_rows(law, bins, code, series, list(levels), reference, axis, schedules)
     data = {
@@ -247,9 +247,10 @@ def _slopes(card: Card, series: pd.DataFrame, notes: list[str]) -> set[str]:
 
 
 def _reference(
-    law: Any, bins: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, axis: str | None, lr: Mapping[str, Schedule]
+    card: Card, bins: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, axis: str | None, lr: Mapping[str, Schedule]
 ) -> dict[str, float]:
-    """Geometric means over all bins, each series counting once."""
+    """Geometric means over all bins, each series counting once; of schedules the highest rate, and the card's clock."""
+    law = get_law(card.law)
     weight = 1 / np.bincount(code)[code]
 
     def centre(values: np.ndarray) -> float:
@@ -260,10 +261,11 @@ def _reference(
     ref = {c: centre(bins[c].to_numpy(float)) for c in columns}
     if "schedule" in law.covariates:
         ref["eta_peak"] = max(lr[r].eta_peak for r in series["run"])
+        ref["clock"] = card.clock
         steps, runs = bins["step"].to_numpy(float), series["run"].to_numpy()[code]
         s1 = np.empty(len(bins))
         for run in np.unique(runs):
-            s1[runs == run] = lr[str(run)].sums(steps[runs == run])
+            s1[runs == run] = lr[str(run)].sums(steps[runs == run], card.clock)
         ref["S1"] = centre(s1)
     known = "n_params" in series and bool(series["n_params"].notna().all())
     ref["log_n"] = float(np.log(series["n_params"]).mean()) if known else 0.0

@@ -72,7 +72,8 @@ def prior_curves(
     if "schedule" in law.covariates:
         if schedule is None or "step" not in known:
             raise FitError(f"Law {law.name} reads a learning-rate schedule: give schedule= and the rows' step.")
-        seg, known["S1"] = schedule.segments(SEGMENTS), schedule.sums(known["step"])
+        seg = schedule.segments(SEGMENTS, clock=card.clock)
+        known["S1"] = schedule.sums(known["step"], card.clock)
     needed = [c for c in law.covariates if c != "schedule"]
     needed += ["n_params"] if any(e.slope for e in layout.entries) else []
     missing = [c for c in needed if c not in known]
