@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import bayeslaw as bl
-from bayeslaw.engine.assemble import assemble
+from bayeslaw.engine.assemble import Problem, assemble
 from bayeslaw.engine.conditioning import resampled
 from bayeslaw.engine.density import log_posterior
 from bayeslaw.engine.warp import from_z, to_z
@@ -41,7 +41,10 @@ def _programs(layout: Any):
     def batch(y, data):
         return jax.vmap(lambda one: value(one, data))(y)
 
-    return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value)), jax.jit(batch)
+    def coordinates(y, data):
+        return jax.vmap(lambda one: to_z(layout, data["prior"], one))(y)
+
+    return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value)), jax.jit(batch), jax.jit(coordinates)
 
 
 def quick_fit(
@@ -51,14 +54,16 @@ def quick_fit(
     proposals: int = 4000,
     seed: int = 0,
     seen: np.ndarray | None = None,
+    problem: Problem | None = None,
 ) -> bl.Fit:
     """A fit whose draws are an importance sample of the posterior, one chain.
 
     Rows that are not ``seen`` are laid out and masked, so that all choices of rows share one compiled program: their
     losses have no part in the fit; their sizes and tokens move the reference row, the point at which priors are stated.
+    ``problem``: the card and runs laid out already.
     """
     with jax.enable_x64(True):
-        problem = assemble(card, runs)
+        problem = problem or assemble(card, runs)
         if seen is not None:
             mask = problem.data["rows"]["mask"].copy()
             mine = dict(zip(runs.frame["run"].astype(str), seen, strict=True))
@@ -66,7 +71,7 @@ def quick_fit(
             problem = replace(problem, data={**problem.data, "rows": {**problem.data["rows"], "mask": mask}})
         data = jax.tree.map(jnp.asarray, problem.data)
         layout = problem.layout
-        gradient, hessian, batch = _programs(layout)
+        gradient, hessian, batch, coordinates = _programs(layout)
 
         def function(y):
             f, g = gradient(y, data)
@@ -91,5 +96,5 @@ def quick_fit(
         log_w = -np.asarray(batch(y, data)) - log_q
         log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
         pick, worth, k = resampled(log_w, rng, draws)
-        z = np.asarray(jax.jit(jax.vmap(lambda one: to_z(layout, data["prior"], one)))(jnp.asarray(y[pick])))
+        z = np.asarray(coordinates(jnp.asarray(y[pick]), data))
     return bl.Fit(card, problem, z[None], {}, {"seed": seed, "k": k, "ess": worth})

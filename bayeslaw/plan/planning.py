@@ -120,7 +120,7 @@ def plan(
 
     Parameters
     ----------
-    fit : a fit of chinchilla, chinchilla-interaction, iso-depth or looped-total.
+    fit : a fit of chinchilla, chinchilla-interaction, isoflop, iso-depth or looped-total.
     flops : the budget: FLOP, or words ("2000 H100-hours", "$50k", "30 days on 64 H100"), see ``parse_budget``.
     target_loss : instead of a budget: plan for the median budget that reaches this loss (``plan.target`` tells more).
     group : the corpus or family to plan for; by default, where several were fitted, a new one.
