@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 import bayeslaw as bl
-from bayeslaw.engine.assemble import Problem, assemble
+from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.conditioning import resampled
 from bayeslaw.engine.density import log_posterior
 from bayeslaw.engine.warp import from_z, to_z
@@ -54,16 +54,14 @@ def quick_fit(
     proposals: int = 4000,
     seed: int = 0,
     seen: np.ndarray | None = None,
-    problem: Problem | None = None,
 ) -> bl.Fit:
     """A fit whose draws are an importance sample of the posterior, one chain.
 
     Rows that are not ``seen`` are laid out and masked, so that all choices of rows share one compiled program: their
     losses have no part in the fit; their sizes and tokens move the reference row, the point at which priors are stated.
-    ``problem``: the card and runs laid out already.
     """
     with jax.enable_x64(True):
-        problem = problem or assemble(card, runs)
+        problem = assemble(card, runs)
         if seen is not None:
             mask = problem.data["rows"]["mask"].copy()
             mine = dict(zip(runs.frame["run"].astype(str), seen, strict=True))
