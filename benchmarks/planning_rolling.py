@@ -11,8 +11,8 @@ Finished cells are kept in the folder STORE, and not fitted again; with CORPUS (
 one's are; with ``tell`` none is, and the page gets those that there are.
 
 That budgets need deviations of their own was seen on these corpora: point fits of the law without them miss the
-parabolas as chinchilla does. The priors were set beforehand, from published fits and from how far parabolas stray in
-looped-iso-depth (vanilla, recurrence 1: 9 %), and this is the only version that was run.
+parabolas as chinchilla does. The priors were set before any cell was run, after published exponents and optima,
+and this is the only version that was run.
 """
 
 from __future__ import annotations
