@@ -18,7 +18,7 @@ from typing import Any
 from bayeslaw.errors import CardError
 from bayeslaw.laws import get_law
 
-LEVELS = ("group", "size", "recurrence", "exit_step")
+LEVELS = ("group", "size", "recurrence", "exit_step", "budget")
 _PRIOR = re.compile(r"^\s*(lognormal|logitnormal|normal)\s*\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)\s*$")
 _TOP = ("name", "extends", "law", "summary", "reference")
 _TOP += ("parameters", "offset", "run", "noise", "discrepancy", "schedule")

@@ -16,6 +16,7 @@ NAMES = (
     "chinchilla",
     "chinchilla-interaction",
     "iso-depth",
+    "isoflop",
     "looped-depth",
     "looped-stepwise",
     "looped-total",

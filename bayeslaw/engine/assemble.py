@@ -16,6 +16,7 @@ import pandas as pd
 
 from bayeslaw.cards import Card, Prior
 from bayeslaw.data.runs import Runs
+from bayeslaw.engine.budgets import wants_budgets, with_budgets
 from bayeslaw.engine.layout import Entry, Layout
 from bayeslaw.engine.rows import SEGMENTS, padded_rows, schedules_of
 from bayeslaw.errors import FitError
@@ -23,7 +24,9 @@ from bayeslaw.laws import Schedule, get_law
 
 #: a pooled level with more members than this would put too many coordinates into NUTS
 MOST_MEMBERS = 64
-COLUMN_OF_LEVEL = {"group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step"}
+COLUMN_OF_LEVEL = {
+    "group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step", "budget": "budget",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def lay_out(
     law = get_law(card.law)
     if points and (card.run or card.discrepancy):
         notes.append("One point per run: the run level and the discrepancy are dropped, the noise is Student-t.")
+    if wants_budgets(card, points, notes):
+        bins = with_budgets(bins)
     series, code = series_table(bins)
     levels = _levels(card, series, points, notes)
     for level, members in levels.items():
@@ -147,7 +152,8 @@ def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     keys = ["run"] + (["exit_step"] if "exit_step" in frame else [])
     code = frame.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
     first = pd.Index(code).duplicated()
-    keep = [c for c in [*keys, "group", "n_params", "recurrence", "n_params_once", "n_params_recurrent"] if c in frame]
+    constant = ("group", "budget", "n_params", "recurrence", "n_params_once", "n_params_recurrent")
+    keep = [c for c in (*keys, *constant) if c in frame]
     table = frame.loc[~first, keep].reset_index(drop=True)
     if "spread" in frame:
         table["row_noise"] = row_noise(frame, code)

@@ -10,6 +10,7 @@ from bayeslaw.laws.base import Law, Symbol
 from bayeslaw.laws.chinchilla import Chinchilla
 from bayeslaw.laws.chinchilla_interaction import ChinchillaInteraction
 from bayeslaw.laws.iso_depth import IsoDepth
+from bayeslaw.laws.isoflop import IsoFlop
 from bayeslaw.laws.looped_depth import LoopedDepth
 from bayeslaw.laws.looped_stepwise import LoopedStepwise
 from bayeslaw.laws.looped_total import LoopedTotal
@@ -19,6 +20,7 @@ from bayeslaw.laws.schedule import Schedule
 LAWS: dict[str, Law] = {
     Chinchilla.name: Chinchilla(),
     ChinchillaInteraction.name: ChinchillaInteraction(),
+    IsoFlop.name: IsoFlop(),
     LoopedTotal.name: LoopedTotal(),
     LoopedStepwise.name: LoopedStepwise(),
     LoopedDepth.name: LoopedDepth(),

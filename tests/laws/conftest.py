@@ -78,6 +78,15 @@ LOOPED = {
     "t3": 0.5,
 }
 
+
+def _along_profiles(p):
+    """Chinchilla's coefficients along profiles of equal 6 N D: what the isoflop law then has to be."""
+    a, b = p["alpha"], p["beta"]
+    n_opt = (a * p["A"] / (b * p["B"])) ** (1 / (a + b)) * (1e20 / 6) ** (b / (a + b))
+    k = p["A"] * n_opt**-a + p["B"] * (1e20 / 6 / n_opt) ** -b
+    return {"E": p["E"], "K": k, "gamma": a * b / (a + b), "n_opt": n_opt, "a": b / (a + b), "p": a, "q": b}
+
+
 CASES: dict[str, Case] = {
     "chinchilla": Case(EPOCH, {"n_params": 7e10, "tokens": 1.4e12}, _chinchilla),
     "chinchilla-interaction": Case(
@@ -85,6 +94,8 @@ CASES: dict[str, Case] = {
         {"n_params": 7e10, "tokens": 1.4e12},
         lambda p, x: _chinchilla({**p, "B": p["B"] * np.exp(p["kappa"] * np.log(x["n_params"] / 1e9))}, x),
     ),
+    # Chinchilla itself, in the other law's coordinates
+    "isoflop": Case(_along_profiles(EPOCH), {"n_params": 7e10, "tokens": 1.4e12}, lambda p, x: _chinchilla(EPOCH, x)),
     "looped-total": Case(LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0}, _looped("recurrence")),
     "looped-stepwise": Case(
         LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 2.0}, _looped("exit_step")
