@@ -12,6 +12,7 @@ from bayeslaw.laws.chinchilla_interaction import ChinchillaInteraction
 from bayeslaw.laws.iso_depth import IsoDepth
 from bayeslaw.laws.looped_depth import LoopedDepth
 from bayeslaw.laws.looped_stepwise import LoopedStepwise
+from bayeslaw.laws.looped_stepwise_exponential import LoopedStepwiseExponential
 from bayeslaw.laws.looped_total import LoopedTotal
 from bayeslaw.laws.multi_power import MultiPower
 from bayeslaw.laws.schedule import Schedule
@@ -21,6 +22,7 @@ LAWS: dict[str, Law] = {
     ChinchillaInteraction.name: ChinchillaInteraction(),
     LoopedTotal.name: LoopedTotal(),
     LoopedStepwise.name: LoopedStepwise(),
+    LoopedStepwiseExponential.name: LoopedStepwiseExponential(),
     LoopedDepth.name: LoopedDepth(),
     IsoDepth.name: IsoDepth(),
     Annealed.name: Annealed(),

@@ -90,6 +90,8 @@ def test_loss_falls_with_every_covariate(cases, name):
     p, x = split(cases[name])
     # looped-depth reads exit_step where there is one: take it away to see the recurrence
     for key in law.covariates:
+        if key == "recurrence" and "K" in p:
+            continue  # steps yet to come make an early exit worse
         row = {k: v for k, v in x.items() if k not in law.optional}
         assert law.loss(p, {**row, key: 2 * row[key]}) < law.loss(p, row) - 1e-6, key
     for key in law.optional:
