@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayeslaw.laws.base import Law, Symbol
 from bayeslaw.laws.looped_total import LoopedTotal
 
-#: the least log of T_m / T: at the last step the term is nothing, and its slope in kappa is still a number
+#: log of T_m / T below which a step is the last: the power's slope in kappa stays a number there
 LEAST = 1e-6
 EXIT_SYMBOLS = (
     Symbol("K", "what an exit costs that is a factor of e before the last", "nats / tokens^delta", "amplitude"),
@@ -18,15 +18,16 @@ def early_exit(p, x):
     """Nats that a step before the last pays for the capacity that training moves on to later steps."""
     import jax.numpy as jnp
 
-    before = jnp.maximum(jnp.log(x["recurrence"] / x["exit_step"]), LEAST)
-    return p["K"] * before ** p["kappa"] * x["tokens"] ** p["delta"]
+    before = jnp.log(x["recurrence"] / x["exit_step"])
+    cost = p["K"] * jnp.maximum(before, LEAST) ** p["kappa"] * x["tokens"] ** p["delta"]
+    return jnp.where(before > LEAST, cost, 0.0)
 
 
 def exit_unit(p, ref) -> float:
     """What a unit of K is worth at the reference row; at an exit a factor of e early where the row has the last."""
     import jax.numpy as jnp
 
-    last = ref["recurrence"] / ref["exit_step"] <= 1.0 + LEAST
+    last = ref["recurrence"] / ref["exit_step"] <= 1.0 + 2 * LEAST
     recurrence = jnp.where(last, jnp.e * ref["exit_step"], ref["recurrence"])
     return early_exit({**p, "K": 1.0}, {**ref, "recurrence": recurrence})
 

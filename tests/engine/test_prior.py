@@ -220,6 +220,15 @@ def test_prior_curves_name_what_is_missing():
         prior_curves(load_card("annealed"), 1, 0, {"step": [100.0]}, schedule=CONSTANT)
 
 
+@pytest.mark.parametrize("name", [n for n in card_names() if n.startswith("looped-")])
+def test_a_looped_prior_serves_small_models_as_well_as_large_ones(name):
+    """Amplitudes are nats at the reference row and offsets shares of it: no size is a unit of its own."""
+    rows = {"n_params": [1e8, 1e10], "tokens": [1e10, 1e11], "recurrence": [4.0, 8.0], "exit_step": [2.0, 8.0]}
+    small = {k: [1e-5 * x for x in v] if k in ("n_params", "tokens") else v for k, v in rows.items()}
+    card = load_card(name)
+    np.testing.assert_allclose(prior_curves(card, 20, 0, rows), prior_curves(card, 20, 0, small), rtol=1e-9)
+
+
 # --- real data ------------------------------------------------------------------------------------------------------
 
 

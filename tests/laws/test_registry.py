@@ -178,6 +178,25 @@ def test_looped_depth_takes_the_recurrence_where_a_row_has_no_exit_step(cases):
     assert all(np.isfinite(g) for g in gradient.values())
 
 
+@pytest.mark.parametrize("name", ["looped-stepwise", "looped-stepwise-exponential"])
+def test_early_exits_pay_more_the_deeper_and_longer_a_model_was_trained(cases, name):
+    law = LAWS[name]
+    p, x = split(cases[name])
+
+    def cost(**changed):
+        return float(law.terms(p, {**x, **{k: jnp.asarray(v) for k, v in changed.items()}})["K"])
+
+    assert cost(exit_step=4.0) == 0.0
+    assert cost(exit_step=9.0) == 0.0, "the published law stands beyond the last step"
+    assert cost(exit_step=1.0) > cost(exit_step=2.0) > cost(exit_step=3.0) > 0.0
+    assert cost(recurrence=8.0) > cost()
+    assert cost(tokens=4e11) == pytest.approx(2 ** p["delta"] * cost())
+    # at the last step the slopes are numbers, and a unit of K has a worth that is not nothing
+    last = {**x, "exit_step": x["recurrence"]}
+    assert all(np.isfinite(g) for g in jax.grad(law.loss)(p, last).values())
+    assert float(law.unit_terms(p, last)["K"]) == pytest.approx(float(x["tokens"] ** p["delta"]))
+
+
 def test_get_law_names_the_nearest():
     assert get_law("multi-power") is LAWS["multi-power"]
     with pytest.raises(CardError, match=r"No law is called 'chinchila'\. Did you mean chinchilla\b.*The laws are "):
