@@ -34,6 +34,11 @@ from bayeslaw.plots.looped import plot_looped_steps, plot_looped_total
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("BAYESLAW_DATA", ROOT.parent / "shared" / "data"))
+CORPORA = {
+    "epochai_chinchilla__massivetext__chinchilla": "Chinchilla, MassiveText",
+    "llama_3__exp_loss": "Llama 3",
+    "marin_202603__comma__llama_2": "Marin, Comma",
+}
 STRIDE = 20  # steps between the rows that a forecast is drawn through
 
 
@@ -107,7 +112,7 @@ def isoflop(quick: bool) -> Any:
             low, middle, high = np.quantile(band.curve, [0.05, 0.5, 0.95], axis=0)
             curves.append(pd.DataFrame({"n_params": size, "median": middle, "lo90": low, "hi90": high}))
         ends = parts[0].flops, 10 * parts[-1].flops
-        sweeps[group] = Sweep(parts, curves, frontier(fit, *ends, group=group, draws=500))
+        sweeps[CORPORA.get(str(group), str(group))] = Sweep(parts, curves, frontier(fit, *ends, group=group, draws=500))
     return plot_isoflop_corpora(sweeps)
 
 

@@ -125,7 +125,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="+", choices=("total", "steps", "extras", "report"))
     parser.add_argument("--quick", action="store_true", help="a normal posterior at its mode in place of NUTS")
-    parser.add_argument("--only", choices=("largest", "tokens", "depths", "sizes", "seeds", "gates", "iso-depth"))
+    parser.add_argument(
+        "--only", choices=("largest", "tokens", "depths", "sizes", "seeds", "gates", "iso-depth", "beyond")
+    )
     options = parser.parse_args()
     for part in options.parts:
         if part == "report":

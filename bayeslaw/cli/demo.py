@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from bayeslaw.cli.forecasting import print_band
@@ -44,7 +46,7 @@ def demo(seed: int, quiet: bool) -> None:
         f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 %\n"
         f"band ({0.9 * len(inside):.0f} expected, give or take: neighbours err together)."
     )
-    frame = runs.frame
+    frame: Any = runs.frame
     place, size = frame.groupby("run").cumcount(), frame.groupby("run")["run"].transform("size")
     few = runs.where(((size - 1 - place) % -(-size // DRAWN) == 0).to_numpy())
     whole = bayeslaw.forecast(fit, at=few, levels=LEVELS, seed=seed)

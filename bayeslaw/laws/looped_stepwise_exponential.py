@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bayeslaw.laws.base import Law, Symbol
-from bayeslaw.laws.looped_stepwise import EXIT_SYMBOLS, early_exit, exit_unit
+from bayeslaw.laws.looped_stepwise import EXIT_SYMBOLS, off_depth, off_depth_unit
 from bayeslaw.laws.looped_total import LoopedTotal
 
 DEPTH = ("C", "gamma", "t3")
 
 
 class LoopedStepwiseExponential(Law):
-    """``L = E + A / (N + t1)^alpha + B / (D + t2)^beta + Z * exp(-z * T) + K * ln(T_m / T)^kappa * D^delta``.
+    """``L = E + A / (N + t1)^alpha + B / (D + t2)^beta + Z * exp(-z * T) + K * |ln(T_m / T)|^kappa * D^delta``.
 
     ``looped-stepwise`` with the depth term of Prairie et al. 2026 (Parcae, arXiv 2604.12946), who find it far better
     than a power of T for the test-time depth of one model.
@@ -18,7 +18,10 @@ class LoopedStepwiseExponential(Law):
 
     name = "looped-stepwise-exponential"
     title = "Looped, step by step, exponential"
-    formula = "L = E + A / (N + t1)^alpha + B / (D + t2)^beta + Z * exp(-z * T) + K * ln(T_m / T)^kappa * D^delta"
+    formula = (
+        "L = E + A / (N + t1)^alpha + B / (D + t2)^beta + Z * exp(-z * T) "
+        "+ K * |ln(T_m / T)|^kappa * D^delta * (J where T > T_m)"
+    )
     reference = (
         "Zhu et al. 2025 (Ouro), arXiv 2510.25741, with the depth term of Prairie et al. 2026 (Parcae), arXiv "
         "2604.12946; the term of early exits is ours"
@@ -40,8 +43,8 @@ class LoopedStepwiseExponential(Law):
             "A": p["A"] * (x["n_params"] + p["t1"]) ** -p["alpha"],
             "B": p["B"] * (x["tokens"] + p["t2"]) ** -p["beta"],
             "Z": p["Z"] * jnp.exp(-p["z"] * x["exit_step"]),
-            "K": early_exit(p, x),
+            "K": off_depth(p, x),
         }
 
     def unit_terms(self, p, ref):
-        return {**super().unit_terms(p, ref), "K": exit_unit(p, ref)}
+        return {**super().unit_terms(p, ref), "K": off_depth_unit(p, ref)}

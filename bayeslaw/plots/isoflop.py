@@ -21,7 +21,7 @@ from bayeslaw.plan.isoflop import Profile, bottom
 from bayeslaw.plots.style import DATA, FORECAST, INK, OBSERVED_ALPHA, set_axis, tidy
 
 #: budgets whose valleys are drawn, spread over all there are; more would lie on one another
-MOST = 6
+MOST = 5
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def _valleys(ax: Any, sweep: Sweep, name: str) -> None:
         ax.plot(curve["n_params"], curve["median"], "--", color=FORECAST, linewidth=1.6, zorder=4)
         ax.annotate(human(part.flops), (part.n_params[-1], part.loss[-1]), xytext=(4, 0), textcoords="offset points",
                     fontsize=7.5, color=INK, va="center")  # fmt: skip
-        losses += [part.loss.min(), part.loss.max(), float(curve["lo90"].min())]
+        losses += [part.loss.min(), part.loss.max(), float(curve["lo90"].min()), float(curve["hi90"].max())]
         sizes += [part.n_params.min(), part.n_params.max()]
     room = 0.06 * (max(losses) - min(losses))
     tidy(ax)
     set_axis(ax.xaxis, (min(sizes) / 1.2, max(sizes) * 2.2), True, large=True, most=5)
     set_axis(ax.yaxis, (min(losses) - room, max(losses) + room), False, large=False, most=5)
-    ax.set_title(f"{name}: {len(sweep.profiles)} budgets, FLOP at the right", fontsize=9.5, color=INK, loc="left")
+    ax.set_title(f"{name}, budgets in FLOP", fontsize=9.5, color=INK, loc="left")
     ax.set_ylabel("loss (nats per token)", fontsize=10, color=INK)
 
 

@@ -240,7 +240,10 @@ def real(name: str, shared_data) -> Runs:
         return Runs.from_frame(frame[frame["split"] == "fit"])
     frame = pd.read_csv(shared_data("looped-iso-depth") / "runs.csv")
     if name.startswith("looped-stepwise"):
-        frame["exit_step"] = frame["recurrence"].where(frame.index % 2 == 0, 1)
+        # stops at the first step, at the last, and twice as deep
+        frame["exit_step"] = np.select(
+            [frame.index % 3 == 0, frame.index % 3 == 1], [1, frame["recurrence"]], 2 * frame["recurrence"]
+        )
     return Runs.from_frame(frame)
 
 

@@ -55,7 +55,9 @@ def _chinchilla(p, x) -> float:
 
 
 def _early_exit(p, x) -> float:
-    return p["K"] * np.log(x["recurrence"] / x["exit_step"]) ** p["kappa"] * x["tokens"] ** p["delta"]
+    far = np.log(x["exit_step"] / x["recurrence"])
+    assert far > 0
+    return p["J"] * p["K"] * far ** p["kappa"] * x["tokens"] ** p["delta"]
 
 
 def _looped(depth: str) -> Callable:
@@ -82,8 +84,8 @@ LOOPED = {
     "t3": 0.5,
 }
 
-EXIT = {"K": 1e-7, "kappa": 2.0, "delta": 0.5}
-AT_STEP = {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 2.0}
+EXIT = {"K": 1e-7, "kappa": 2.0, "delta": 0.5, "J": 2.0}
+AT_STEP = {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 6.0}
 
 CASES: dict[str, Case] = {
     "chinchilla": Case(EPOCH, {"n_params": 7e10, "tokens": 1.4e12}, _chinchilla),
@@ -97,7 +99,7 @@ CASES: dict[str, Case] = {
     "looped-stepwise-exponential": Case(
         {**{k: v for k, v in LOOPED.items() if k not in ("C", "gamma", "t3")}, "Z": 0.9, "z": 0.6, **EXIT},
         AT_STEP,
-        lambda p, x: _looped("exit_step")({**p, "C": 0, "t3": 1, "gamma": 1}, x) + p["Z"] * np.exp(-p["z"] * 2),
+        lambda p, x: _looped("exit_step")({**p, "C": 0, "t3": 1, "gamma": 1}, x) + p["Z"] * np.exp(-p["z"] * 6),
     ),
     "looped-depth": Case(
         {**EPOCH, "Z": 0.9, "z": 0.6},

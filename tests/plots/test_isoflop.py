@@ -26,7 +26,7 @@ def test_a_row_a_corpus_with_data_and_forecast(sweep, tmp_path):
     figure = plot_isoflop_corpora({"one": sweep, "two": sweep})
     assert len(figure.axes) == 6
     valleys, optima = figure.axes[0], figure.axes[1]
-    assert valleys.get_title(loc="left").startswith("one: 3 budgets")
+    assert valleys.get_title(loc="left").startswith("one, ")
     np.testing.assert_allclose(valleys.lines[0].get_ydata(), sweep.profiles[0].loss)
     # the parabola's own bottom: exact for a parabola
     np.testing.assert_allclose(optima.lines[1].get_ydata(), 5e7 * np.exp([0, 1, 2]), rtol=1e-6)
