@@ -135,8 +135,8 @@ def main() -> None:
     for name in options.figures:
         figure = FIGURES[name](options.quick)
         if options.quick:
-            figure.supxlabel(
-                "a quick fit: normal posterior at its mode", fontsize=8, color="#6a6a6a", x=0.99, ha="right"
+            figure.text(
+                0.995, 0.004, "a quick fit: normal posterior at its mode", fontsize=8, color="#6a6a6a", ha="right"
             )
         figure.savefig(options.out / f"{name}.png")
         print(f"wrote {options.out / name}.png", file=sys.stderr, flush=True)
