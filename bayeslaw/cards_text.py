@@ -71,6 +71,7 @@ def _parameter(law: Law, name: str, spec: Parameter) -> _Row:
     symbol = law.symbol(name)
     amplitude = symbol.kind == "amplitude"
     unit = "" if amplitude or symbol.unit == "1" else f" ({symbol.unit})"
+    unit = f" (share of the reference row's {symbol.share_of})" if symbol.share_of else unit
     priors = [_show(spec.prior)]
     priors += [f"  slope {_show(spec.slope)}"] if spec.slope else []
     priors += [f"  {level} {_show(spread)}" for level, spread in spec.pool.items()]

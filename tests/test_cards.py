@@ -19,6 +19,7 @@ NAMES = (
     "isoflop",
     "looped-depth",
     "looped-stepwise",
+    "looped-stepwise-exponential",
     "looped-total",
     "multi-power",
 )
@@ -165,6 +166,7 @@ def test_extending_does_not_change_the_parent():
 
 def test_long_words_and_numbers_still_fit():
     words = {"E": {"prior": "lognormal(1.5, 0.3)", "reason": "see https://example.org/" + "long/" * 30}}
+    words["t1"] = {"prior": "lognormal(1e6, 1.5)"}
     card = load_card({"name": "x" * 90, "extends": "looped-total", "summary": "", "parameters": words})
     assert max(map(len, str(card).splitlines())) <= 80
     assert "lognormal(1e6, 1.5)" in str(card)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -80,7 +79,9 @@ class Engine:
 
     def forecast(self, fit, at, given=None, levels=(0.5, 0.9), seed=0, backtest=None):
         self.asked |= {"at": at, "given": given, "levels": levels, "seed": seed}
-        frame = at.frame[[c for c in ("run", "n_params", "step", "tokens") if c in at.frame]].reset_index(drop=True)
+        frame = at.frame[[c for c in ("run", "n_params", "recurrence", "step", "tokens") if c in at.frame]].reset_index(
+            drop=True
+        )
         frame["mean"] = frame["median"] = np.linspace(3, 2.5, len(frame))
         for name in (f"{100 * level:g}" for level in levels):
             for side, sign in (("lo", -1), ("hi", 1)):
@@ -285,18 +286,15 @@ def test_models():
 
 
 def test_demo_fits_forecasts_and_draws_into_the_current_folder(engine, monkeypatch, tmp_path):
-    runs = bayeslaw.Runs.from_frame(LOG)
-    monkeypatch.setitem(sys.modules, "bayeslaw.demo", SimpleNamespace(demo_runs=lambda: runs, ORIGIN="Made up."))
     monkeypatch.chdir(tmp_path)
-    engine.width = 0.002
     engine.ok = False  # whatever the verdict, the demo itself has done its work
     result = run("demo", "--quiet")
     assert result.stderr == ""
-    assert engine.asked["model"] == "chinchilla"
-    assert engine.asked["given"].names == ("b",)
-    assert list(engine.asked["at"].frame["split"]) == ["test", "test"]
+    assert engine.asked["model"] == "looped-total"
+    assert "test" not in set(engine.asked["runs"].frame["split"])
     assert result.stdout.startswith("Fit of chinchilla.\n\nrun ")
     verdict = " ".join(result.stdout.splitlines()[-2:])
-    assert verdict.startswith("Verdict: the sampling cannot be trusted yet, and 1 of the 2 losses held back lie in ")
+    assert verdict.startswith("Verdict: the sampling cannot be trusted yet, and ")
+    assert " of the 12 losses held back lie in their 90 % band (11 expected" in verdict
     assert (tmp_path / "bayeslaw_demo.png").read_bytes().startswith(b"\x89PNG")
-    assert run("demo").stderr.startswith("bayeslaw: Made up.\n")
+    assert run("demo").stderr.startswith("bayeslaw: Demo data: ")

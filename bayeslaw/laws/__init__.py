@@ -13,6 +13,7 @@ from bayeslaw.laws.iso_depth import IsoDepth
 from bayeslaw.laws.isoflop import IsoFlop
 from bayeslaw.laws.looped_depth import LoopedDepth
 from bayeslaw.laws.looped_stepwise import LoopedStepwise
+from bayeslaw.laws.looped_stepwise_exponential import LoopedStepwiseExponential
 from bayeslaw.laws.looped_total import LoopedTotal
 from bayeslaw.laws.multi_power import MultiPower
 from bayeslaw.laws.schedule import Schedule
@@ -23,6 +24,7 @@ LAWS: dict[str, Law] = {
     IsoFlop.name: IsoFlop(),
     LoopedTotal.name: LoopedTotal(),
     LoopedStepwise.name: LoopedStepwise(),
+    LoopedStepwiseExponential.name: LoopedStepwiseExponential(),
     LoopedDepth.name: LoopedDepth(),
     IsoDepth.name: IsoDepth(),
     Annealed.name: Annealed(),

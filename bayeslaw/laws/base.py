@@ -26,7 +26,9 @@ class Symbol:
 
     ``kind`` is ``"amplitude"`` when the term of the same name is proportional to the parameter (``A`` in
     ``A / N^alpha``) and ``"shape"`` otherwise. ``low`` and ``high`` bound its support; the default is the positive
-    half-line. ``unit`` is that of the published formula.
+    half-line. ``unit`` is that of the published formula. ``share_of`` names the covariate that the symbol is added to
+    (``t1`` in ``N + t1``): its prior is then on its share of that covariate at the reference row, so that one prior
+    serves models of ten thousand parameters and of ten billion.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Symbol:
     kind: Literal["amplitude", "shape"]
     low: float = 0.0
     high: float = float("inf")
+    share_of: str = ""
 
     @property
     def link(self) -> Literal["log", "logit", "identity"]:

@@ -164,7 +164,7 @@ def test_prior_curves_with_interaction_mostly_fall_with_size():
     assert step_falls.all(axis=1).mean() > 0.6
 
 
-@pytest.mark.parametrize("name", ["looped-total", "looped-stepwise", "looped-depth", "iso-depth"])
+@pytest.mark.parametrize("name", [n for n in card_names() if n.startswith(("looped-", "iso-"))])
 def test_prior_curves_fall_with_recurrence(name):
     loss = curves(name, "t")
     # an exponential that has died out falls by less than a float can tell
@@ -231,6 +231,15 @@ def test_prior_curves_name_what_is_missing():
         prior_curves(load_card("annealed"), 1, 0, {"step": [100.0]}, schedule=CONSTANT)
 
 
+@pytest.mark.parametrize("name", [n for n in card_names() if n.startswith("looped-")])
+def test_a_looped_prior_serves_small_models_as_well_as_large_ones(name):
+    """Amplitudes are nats at the reference row and offsets shares of it: no size is a unit of its own."""
+    rows = {"n_params": [1e8, 1e10], "tokens": [1e10, 1e11], "recurrence": [4.0, 8.0], "exit_step": [2.0, 8.0]}
+    small = {k: [1e-5 * x for x in v] if k in ("n_params", "tokens") else v for k, v in rows.items()}
+    card = load_card(name)
+    np.testing.assert_allclose(prior_curves(card, 20, 0, rows), prior_curves(card, 20, 0, small), rtol=1e-9)
+
+
 # --- real data ------------------------------------------------------------------------------------------------------
 
 
@@ -241,8 +250,11 @@ def real(name: str, shared_data) -> Runs:
         frame = pd.read_csv(shared_data("multipowerlaw") / "runs.csv")
         return Runs.from_frame(frame[frame["split"] == "fit"])
     frame = pd.read_csv(shared_data("looped-iso-depth") / "runs.csv")
-    if name == "looped-stepwise":
-        frame["exit_step"] = frame["recurrence"]
+    if name.startswith("looped-stepwise"):
+        # stops at the first step, at the last, and twice as deep
+        frame["exit_step"] = np.select(
+            [frame.index % 3 == 0, frame.index % 3 == 1], [1, frame["recurrence"]], 2 * frame["recurrence"]
+        )
     return Runs.from_frame(frame)
 
 
