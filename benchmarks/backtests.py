@@ -112,7 +112,7 @@ def overtraining(options: argparse.Namespace) -> str:
     cheap |= (frame["chinchilla_mult"] == 16) & (frame["n_params"] == 10569312)
     score = (~cheap & (frame["chinchilla_mult"] >= 0.5)).to_numpy()
     splits = [Split("three corpora", "corpora", 0.0, cheap.to_numpy(), score)]
-    cards = ("chinchilla", "chinchilla-interaction") if options.model is None else options.model
+    cards = ("chinchilla", "chinchilla-balanced", "chinchilla-interaction") if options.model is None else options.model
     result = _run(options, runs, cards, POINTS, splits=splits)
     points = result.points.assign(error=lambda p: 100 * ((p["mean"] - p["loss"]) / p["loss"]).abs())
     table = points.pivot_table(index="model", columns="group", values="error", sort=False)
@@ -132,7 +132,7 @@ def runs_out(options: argparse.Namespace) -> str:
     """
     runs = bl.load(DATA / "lr-schedules" / "runs.csv")
     splits = by_run(runs)[:: options.every]
-    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs))
+    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs), max_bins=24)
     return f"{len(splits)} of {len(runs.names)} runs.\n\n" + _pooled(result)
 
 
@@ -154,7 +154,7 @@ def tails(options: argparse.Namespace) -> str:
         if (mine := (frame["run"] == run).to_numpy() & kept & ~small).any()
     ]
     splits += [Split(s.name, "no prefix", 0.0, s.learn, s.score) for s in by_largest(runs)]
-    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs))
+    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs), max_bins=24)
     return _pooled(result, by=("fold",))
 
 
