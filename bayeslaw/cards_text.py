@@ -126,6 +126,8 @@ def _legend(card: Card) -> str:
     text = "Priors read " + ", ".join(words for kind, words in KINDS.items() if kind in used) + "."
     text += " * is an amplitude: its prior is on its term's nats at the data's reference row, the geometric means of"
     text += " the covariates."
+    if any(prior.around for prior in _priors(card)):
+        text += " A symbol for a median is that symbol's value above all levels."
     if sloped:
         text += " Below a prior, slope is the change per e-fold of N, on the prior's own (log or logit) scale."
     if pooled:

@@ -14,6 +14,7 @@ from bayeslaw.laws import get_law
 NAMES = (
     "annealed",
     "chinchilla",
+    "chinchilla-balanced",
     "chinchilla-interaction",
     "iso-depth",
     "isoflop",
@@ -56,7 +57,7 @@ def test_shipped_card_is_complete(name):
     card = load_card(name)
     assert card.name == name
     assert list(card.parameters) == [s.name for s in get_law(card.law).symbols]
-    assert card.law == name
+    assert card.law == ("chinchilla" if name == "chinchilla-balanced" else name)
     assert card.summary.endswith(".")
     assert re.search(r"arXiv \d{4}\.\d{5}", card.reference)
     for where, reason in reasons(card).items():
@@ -119,6 +120,15 @@ def test_interaction_is_a_weak_prior_about_chinchilla():
     assert {k: v for k, v in card.parameters.items() if k != "kappa"} == plain.parameters
     # the reason's own arithmetic
     assert round(100**0.15, 2) == 2
+
+
+def test_balanced_exponents_lie_close_together_and_are_shared():
+    card, plain = load_card("chinchilla-balanced"), load_card("chinchilla")
+    assert card.parameters["beta"].prior == Prior("lognormal", 1.0, 0.1, "alpha")
+    assert [name for name, spec in card.parameters.items() if spec.pool] == ["E", "A", "B"]
+    for name in ("E", "A", "alpha", "B"):
+        assert card.parameters[name].prior == plain.parameters[name].prior
+    assert "A symbol for a median is that symbol's value" in " ".join(str(card).split())
 
 
 def test_iso_depth_does_not_assume_its_answer():

@@ -20,6 +20,7 @@ from bayeslaw.errors import CardError
         ("lognormal(0.35, 0.4)", Prior("lognormal", 0.35, 0.4), np.log(0.35)),
         (" normal( -1e-1 , 2)", Prior("normal", -0.1, 2.0), -0.1),
         ("logitnormal(0.999, 0.7)", Prior("logitnormal", 0.999, 0.7), np.log(999)),
+        ("lognormal(alpha, 0.1)", Prior("lognormal", 1.0, 0.1, "alpha"), 0.0),
     ],
 )
 def test_priors_are_read_and_written(text, prior, location):
@@ -28,7 +29,7 @@ def test_priors_are_read_and_written(text, prior, location):
     assert prior.location == pytest.approx(location)
 
 
-@pytest.mark.parametrize("text", ["cauchy(0, 1)", "normal(0)", "normal(0, 1, 2)", "lognormal(a, 1)", "", 3, None])
+@pytest.mark.parametrize("text", ["cauchy(0, 1)", "normal(0)", "normal(0, 1, 2)", "normal(a, 1)", "", 3, None])
 def test_unreadable_priors(text):
     with pytest.raises(CardError) as error:
         Prior.parse(text, "here")
@@ -94,6 +95,34 @@ MISTAKES = {
     "wrong kind, share": (
         {"extends": "annealed", "parameters": {"lam": {"prior": "lognormal(1, 1)"}}},
         r"lam lies between 0 and 1: its prior is a logitnormal\.",
+    ),
+    "around itself": (
+        {"parameters": {"beta": {"prior": "lognormal(beta, 0.1)"}}},
+        r"the prior lognormal\(beta, 0\.1\) has a symbol for its median\. Both .* shapes of the law \(alpha, beta\)",
+    ),
+    "around each other": (
+        {"parameters": {"beta": {"prior": "lognormal(alpha, 0.1)"}, "alpha": {"prior": "lognormal(beta, 0.1)"}}},
+        r"\[parameters\.alpha\]: the prior lognormal\(beta, 0\.1\) has a symbol",
+    ),
+    "around nothing": (
+        {"parameters": {"beta": {"prior": "lognormal(omega, 0.1)"}}},
+        r"\[parameters\.beta\]: the prior lognormal\(omega, 0\.1\) has a symbol",
+    ),
+    "around an amplitude": (
+        {"parameters": {"beta": {"prior": "lognormal(B, 0.1)"}}},
+        r"\[parameters\.beta\]: the prior lognormal\(B, 0\.1\) has a symbol",
+    ),
+    "an amplitude around a shape": (
+        {"parameters": {"A": {"prior": "lognormal(alpha, 0.1)"}}},
+        r"\[parameters\.A\]: the prior lognormal\(alpha, 0\.1\) has a symbol",
+    ),
+    "a spread around a symbol": (
+        {"parameters": {"E": {"pool": {"group": "lognormal(alpha, 1)"}}}},
+        r"pool\.group: a spread is positive: write lognormal",
+    ),
+    "noise around a symbol": (
+        {"noise": {"sigma": {"prior": "lognormal(alpha, 1)"}}},
+        r"\[noise\.sigma\]: its prior is a lognormal of numbers, not 'lognormal\(alpha, 1\)'",
     ),
     "wrong kind of slope": (
         {"parameters": {"E": {"slope": "lognormal(1, 1)"}}},

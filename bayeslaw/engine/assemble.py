@@ -300,7 +300,8 @@ def _layout(
     entries = []
     for symbol in law.symbols:
         pool = tuple((lv, len(levels[lv])) for lv in card.parameters[symbol.name].pool if lv in levels)
-        entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool))
+        around = card.parameters[symbol.name].prior.around
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool, around))
     offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
     if points:
         return Layout(law.name, tuple(entries), "points", offsets), {"start": 0.0, "step": 1.0}

@@ -26,6 +26,9 @@ def values(layout: Layout, prior: Mapping[str, Array], z: Array) -> dict[str, Ar
             tau = out.setdefault(f"{slot.name}:tau", prior["scale"][where][0])
             value = tau * z[where] if slot.kind == "scaled" else value
         out[slot.name] = jnp.exp(value) if slot.kind == "positive" else value
+    for entry in layout.entries:
+        if entry.around:
+            out[entry.symbol] = out[entry.symbol] + out[entry.around]
     return out
 
 

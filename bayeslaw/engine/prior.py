@@ -101,7 +101,7 @@ def lone_layout(card: Card) -> Layout:
     for symbol in get_law(card.law).symbols:
         spec = card.parameters[symbol.name]
         pool = tuple((level, 1) for level in spec.pool)
-        entries.append(Entry(symbol.name, symbol.kind, symbol.link, spec.slope is not None, pool))
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, spec.slope is not None, pool, spec.prior.around))
     return Layout(card.law, tuple(entries), "curves", tuple((level, 1) for level in card.offset), tuple(card.run))
 
 

@@ -16,7 +16,7 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import assemble, prior_arrays
 from bayeslaw.engine.density import log_posterior
 from bayeslaw.engine.layout import Entry, Layout
-from bayeslaw.engine.params import log_prior
+from bayeslaw.engine.params import log_prior, values
 from bayeslaw.engine.prior import lone_layout, prior_curves, prior_draws
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule, get_law
@@ -43,6 +43,19 @@ TOY = Layout(
 def toy_prior(seed=3):
     rng = np.random.default_rng(seed)
     return {"loc": rng.normal(size=TOY.dim), "scale": rng.uniform(0.3, 0.8, TOY.dim)}
+
+
+def test_a_prior_around_another_symbol_is_of_their_ratio():
+    card = load_card("chinchilla-balanced")
+    layout, n = lone_layout(card), 4000
+    prior = prior_arrays(card, layout)
+    v = jax.vmap(lambda z: values(layout, prior, z))(jnp.asarray(prior_draws(layout, prior, 0, n)))
+    alpha, ratio = np.asarray(v["alpha"]), np.asarray(v["beta"] - v["alpha"])
+    assert stats.kstest(alpha, stats.norm(np.log(0.33), 0.4).cdf).pvalue > 0.01
+    assert stats.kstest(ratio, stats.norm(0, 0.1).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(alpha, ratio)[0, 1]) < 0.05
+    # what does not lie around another is as before
+    assert stats.kstest(np.asarray(v["E"]), stats.norm(np.log(1.7), 0.3).cdf).pvalue > 0.01
 
 
 def test_draws_have_the_stated_distribution():
