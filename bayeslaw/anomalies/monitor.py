@@ -22,15 +22,16 @@ from bayeslaw.anomalies.bank import Bank, State
 from bayeslaw.anomalies.events import Event, sentence
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
 from bayeslaw.anomalies.gradients import Gradients
-from bayeslaw.anomalies.shocks import MOST, Curve, align
+from bayeslaw.anomalies.shocks import MOST, Curve, nearest
 from bayeslaw.anomalies.tracker import Row, Tracker
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
-#: rows of each run remembered for alignment and for recognizing duplicates; rows between two looks for siblings
-REMEMBERED, LOOK_EVERY = 2000, 100
+#: rows of each run remembered for alignment and for recognizing duplicates; rows between two looks for siblings, and
+#: running runs that are compared with at one look
+REMEMBERED, LOOK_EVERY, AT_ONCE = 2000, 100, 16
 #: version of the saved state
 VERSION = 2
 
@@ -282,17 +283,25 @@ class Monitor:
         return [(batch[i][1].arrival, event) for i, event in warnings.items()]
 
     def _look_for_siblings(self, stream: _Stream) -> None:
-        """Alignment on what both runs have shown so far; a sibling once found is kept."""
-        curves = {stream.run: _curve(stream)}
-        low, high = curves[stream.run].step[0] - 8, curves[stream.run].step[-1] + 8
+        """Alignment on what both runs have shown so far; a sibling once found is kept.
+
+        Looks become rarer, and each is at a part of the running runs, so that many runs stay cheap.
+        """
+        look = stream.rows // LOOK_EVERY
+        if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
+            return
+        mine = _curve(stream)
+        low, high = mine.step[0] - 8, mine.step[-1] + 8
+        candidates = []
         for name, curve in self._known.items():
             inside = (curve.step >= low) & (curve.step <= high)
             if inside.sum() > 30:
-                curves[name] = Curve(name, curve.step[inside], curve.loss[inside], curve.step[inside])
-        others = [s for s in self._streams.values() if s is not stream and s.rows > 30]
-        curves |= {s.run: _curve(s) for s in others[:64]}
+                candidates.append(Curve(name, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        running = [s for s in self._streams.values() if s is not stream and s.rows > 30]
+        first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
+        candidates += [_curve(s) for s in (running[first:] + running[:first])[:AT_ONCE]]
         held = [name for name, _ in stream.siblings]
-        for sibling in align(curves).get(stream.run, ()):
+        for sibling in nearest(mine, candidates):
             if sibling.run not in held and len(stream.siblings) < MOST:
                 stream.siblings.append((sibling.run, sibling.offset))
 
