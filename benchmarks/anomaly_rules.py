@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,27 @@ def cusum(y: np.ndarray, window: int = 128, slack: float = 0.5) -> np.ndarray:
     return out
 
 
+def _river(make: Callable[[], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """Alarms (n,) of a drift detector of the library river, fed a curve (n,)."""
+
+    def alarms(y: np.ndarray) -> np.ndarray:
+        detector, out = make(), np.zeros(len(y), bool)
+        for k, value in enumerate(y):
+            detector.update(float(value))
+            out[k] = detector.drift_detected
+        return out
+
+    return alarms
+
+
+def _library() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    try:
+        from river import drift
+    except ImportError:
+        return {}
+    return {"ADWIN": _river(drift.ADWIN), "Page-Hinkley": _river(drift.PageHinkley)}
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule: its score, its tool's default threshold, and how many rows it needs before it can judge."""
@@ -87,3 +109,6 @@ RULES = {
     "ZClip": Rule("ZClip, on the loss", zclip, 2.5, 60),
     "CUSUM 128": Rule("", cusum, 5.0, 256),
 }
+
+#: detectors of a library, where it is installed
+LIBRARY = _library()

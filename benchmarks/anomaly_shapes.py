@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 #: kind -> rows within which an alarm counts as found
@@ -16,10 +14,11 @@ ROOM = {
     "shift down": 50,
     "drift 100": 150,
     "drift 300": 350,
-    "drift 1000": 1050,
+    "drift 1000": 600,
     "divergence": 150,
     "plateau": 600,
     "repeated data": 50,
+    "variance": 100,
 }
 
 
@@ -41,8 +40,7 @@ def shape(kind: str, n: int) -> np.ndarray:
         return np.minimum(k / 500.0, 1.0)
     if name == "repeated":
         return -np.minimum((k + 1) / 5.0, 1.0)
+    if name == "variance":
+        # noise of this sd on top of the run's own: the caller draws it
+        return np.ones(n)
     raise KeyError(kind)
-
-
-SHAPES: dict[str, Callable[[int], np.ndarray]] = {kind: (lambda n, kind=kind: shape(kind, n)) for kind in ROOM}
-NANS = (0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)

@@ -16,13 +16,21 @@ from bayeslaw.anomalies.state import State
 #: rows remembered by the level of a run alone, and of its contrast with siblings
 OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
 #: least wander, in base scales, that counts as healthy: alone, with siblings
-TOLERANCE = (0.05, 0.15)
+TOLERANCE = (0.05, 0.05)
+#: what a row counts for in evidence of shifts and of grown noise: alone, with siblings
+TEMPER = (1.0, 0.6)
 #: rows before the first alarm; rows after which a displaced level is taken for the new one; rows of its running mean
 WARM_UP, PATIENCE, SETTLE = 100, 400, 12
 #: rows in which the filter follows anything; rows after a fresh start before the next alarm
 LOOSE, RESTART = 25, 80
 #: smallest standard deviation of a loss, relative to it: logs are rounded
 FLOOR = 2e-5
+#: how far siblings' running means may lie apart, in scales, before it counts as wander
+APART = 0.3
+#: rows over which a run's wander is remembered
+WANDER_MEMORY = 400.0
+#: rows of the running mean that says which siblings have lately moved
+RECENT = 10.0
 #: by how much a sibling's response to a hard batch may differ, as a share of the shock
 RESPONSE = 0.015
 
@@ -97,7 +105,8 @@ class Bank:
         armed = (st.rows >= WARM_UP) & (st.age >= RESTART) & (st.active == 0)
         p, point = evidence.point_evidence(z, w, self.rate)
         lean = np.where(shared, st.c_mean, st.mean)
-        ratio = evidence.ratios(z, w, np.minimum(tolerance, 3.0), lean)
+        temper = np.where(shared, TEMPER[1], TEMPER[0])
+        ratio = evidence.ratios(z, w, np.minimum(tolerance, 3.0), lean, temper)
         st.detectors = np.where(armed[:, None], evidence.advance(st.detectors, ratio), 0.0)
         total = evidence.combine(st.detectors, point)
         alarm = armed & (total >= 1.0 / self.rate)
@@ -130,14 +139,16 @@ class Bank:
         count = ripe.sum(axis=1)
         base = np.sqrt(st.c_scale2) + FLOOR * np.abs(loss)
         # a sibling that follows this run more closely counts for more
-        quality = np.where(ripe, 1.0 / (st.pair_scale2 + (FLOOR * loss[:, None]) ** 2), 0.0)
-        share = quality / np.maximum(quality.sum(axis=1, keepdims=True), 1e-300)
+        # and one that has lately moved away, or is away at this step, for less: of two siblings, the one to believe is
+        # the one that speaks for health, for an event of this run shows against both
+        spread = st.pair_scale2 + st.pair_recent**2 + (FLOOR * loss[:, None]) ** 2
+        quality = np.where(ripe, 1.0 / spread, 0.0)
+        best = np.where(ripe, np.abs(g), np.inf).argmin(axis=1)[:, None]
+        away = g - np.take_along_axis(g, best, axis=1)
+        belief = np.where(ripe, 1.0 / (spread + away**2), 0.0)
+        share = belief / np.maximum(belief.sum(axis=1, keepdims=True), 1e-300)
         mean = (share * g).sum(axis=1)
         rest = np.where(ripe, g - mean[:, None], 0.0)
-        # siblings that contradict each other by far: one of them is off, so believe the one that speaks for health
-        torn = (np.abs(rest).max(axis=1) > 6 * base) & (count > 1)
-        least = np.take_along_axis(g, np.where(ripe, np.abs(g), np.inf).argmin(axis=1)[:, None], axis=1)[:, 0]
-        mean = np.where(torn, least, mean)
         jolt = RESPONSE * np.abs((share * shock).sum(axis=1))
         sd = np.sqrt(base**2 + jolt**2)
         relative = np.sqrt(np.maximum(quality / np.maximum(quality.max(axis=1, keepdims=True), 1e-300), 1e-4))
@@ -149,7 +160,7 @@ class Bank:
             "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd,
             "ready": (count > 0) & (st.c_rows >= 60),
             "scatter": scatter, "freedom": np.maximum(count - 1.0, 0.0), "any": count > 0,
-            "drift": np.maximum(apart - 0.15, 0.0),
+            "drift": np.maximum(apart - APART, 0.0),
         }  # fmt: skip
 
     def _events(
@@ -229,6 +240,8 @@ class Bank:
             new, pair["y"], np.where(seen, st.sib_level + shock * np.maximum(memory, 0.02), st.sib_level)
         )
         st.pair_mean = np.where(seen, st.pair_mean + (np.clip(pair["rest"], -4, 4) - st.pair_mean) * 0.02, st.pair_mean)
+        near = np.clip(g, -20 * own, 20 * own)
+        st.pair_recent = np.where(seen, st.pair_recent + (near - st.pair_recent) / RECENT, st.pair_recent)
         st.pair_rows = st.pair_rows + seen
         use = calm & pair["any"]
         st.c_scale2, st.c_counts = _learn_noise(
@@ -268,4 +281,4 @@ def _learn_wander(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Running mean over 50 rows of the residuals, and the mean square of that: white noise has 1/99."""
     mean = np.where(use, mean + (np.clip(z, -3, 3) - mean) * 0.02, mean)
-    return mean, np.where(use, wander + (mean**2 - wander) / np.minimum(rows + 1.0, 1000.0), wander)
+    return mean, np.where(use, wander + (mean**2 - wander) / np.minimum(rows + 1.0, WANDER_MEMORY), wander)

@@ -59,12 +59,16 @@ def classify(residual: np.ndarray, scale: np.ndarray, onset: int = 0, correlated
     names, shapes, price = _templates(n, peak)
     heights, fitted, score = _fit(shapes, r, sd)
     score = score - price * np.log(max(n, 2))
+    every = score.copy()
     near = np.delete(np.abs(r / healthy)[max(0, peak - 3) : peak + 4], min(peak, 3))
     crowded = len(near) > 0 and float(near.max()) > LOUD
     for i, name in enumerate(names):
         if (name == "point" and crowded) or not _possible(name, heights[i], shapes[i], sign, sd, n):
             score[i] = -np.inf
     score[names.index("variance")] = _variance(r, healthy, price[names.index("variance")])
+    if not np.isfinite(score).any():
+        # no template with the sign that the stretch leans to: the nearest one, whatever its sign
+        score = every
     weight = np.exp(score - score.max())
     weight /= weight.sum()
     odds: dict[str, float] = {}

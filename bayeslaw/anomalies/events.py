@@ -22,6 +22,7 @@ KINDS: dict[str, str] = {
     "repeated_data": "an unearned drop: data seen before",
     "rewind": "steps written again after a restart",
     "missing_steps": "steps that were never logged",
+    "gradient": "a gradient norm far above its usual: an early warning",
 }
 #: kinds that make the run's loss worse for as long as they last
 HARMFUL = ("malignant_spike", "divergence", "level_up", "drift", "plateau", "nonfinite")
@@ -41,6 +42,7 @@ _ADVICE = {
     "repeated_data": "Check the data loader: batches since step {start} look like ones the run has seen.",
     "rewind": "Expected after a restart; the rows from step {start} on replace the earlier ones.",
     "missing_steps": "Check the logger between steps {start} and {end}.",
+    "gradient": "Watch the next losses; if they rise, lower the learning rate, or roll back and skip these batches.",
 }
 
 
@@ -52,7 +54,8 @@ class Event:
     ``magnitude`` in nats, upwards positive, and ``magnitude_sd`` in sd of the healthy noise there; ``evidence``:
     log10 of the combined e-value; ``expected`` and ``loss`` at the peak, nats; ``severity``: nats by which the run's
     loss is still worse at the end of what is known (0 where it recovered), with its 90 % interval; ``siblings``: how
-    many runs of one data order it was judged against; ``seen_at``: the step at which it was noticed.
+    many runs of one data order it was judged against; ``seen_at``: the step at which it was noticed. Of a ``gradient``
+    warning ``expected`` and ``loss`` are the usual gradient norm and the one that came; it has no size in nats.
     """
 
     run: str
@@ -83,11 +86,13 @@ class Event:
 COLUMNS = tuple(Event.__dataclass_fields__)
 
 
-def sentence(event: Event) -> str:
-    """What happened, how sure that is, and what to do, in two or three short sentences."""
+def sentence(event: Event, whose: bool = True) -> str:
+    """What happened, how sure that is, and what to do, in a few short sentences; ``whose``: surely of this run."""
     span = _span(event)
     if event.kind == "missing_steps":
         what = f"{span}: no rows, against a cadence that never had such a gap."
+    elif event.kind == "gradient":
+        what = f"{span}: {KINDS[event.kind]} ({event.loss:.3g} where {event.expected:.3g} was usual)."
     elif event.kind in ("rewind", "nonfinite", "frozen"):
         what = f"{span}: {KINDS[event.kind]}."
     else:
@@ -102,7 +107,8 @@ def sentence(event: Event) -> str:
             f"(90 % {event.severity_lo90:.3g} to {event.severity_hi90:.3g})."
         )
     advice = _ADVICE[event.kind].format(start=f"{event.start_step:,.0f}", end=f"{event.end_step:,.0f}")
-    return f"{what}{cost} {advice}"
+    doubt = "" if whose else " There is one sibling only: which of the two runs it belongs to cannot be told yet."
+    return f"{what}{cost}{doubt} {advice}"
 
 
 def _span(event: Event) -> str:

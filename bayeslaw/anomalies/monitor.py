@@ -21,17 +21,19 @@ import numpy as np
 from bayeslaw.anomalies.bank import Bank, State
 from bayeslaw.anomalies.events import Event, sentence
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
-from bayeslaw.anomalies.shocks import MOST, Curve, align
+from bayeslaw.anomalies.gradients import Gradients
+from bayeslaw.anomalies.shocks import MOST, Curve, nearest
 from bayeslaw.anomalies.tracker import Row, Tracker
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
-#: rows of each run remembered for alignment and for recognizing duplicates; rows between two looks for siblings
-REMEMBERED, LOOK_EVERY = 2000, 100
+#: rows of each run remembered for alignment and for recognizing duplicates; rows between two looks for siblings, and
+#: running runs that are compared with at one look
+REMEMBERED, LOOK_EVERY, AT_ONCE = 2000, 100, 16
 #: version of the saved state
-VERSION = 1
+VERSION = 2
 
 
 class _Ready(NamedTuple):
@@ -41,6 +43,7 @@ class _Ready(NamedTuple):
     step: float
     loss: float
     x: float
+    grad_norm: float
     others: np.ndarray | None
 
 
@@ -52,12 +55,12 @@ class _Stream:
         self.ready: deque[_Ready] = deque()
         self.top = 0.0
         self.tracker = Tracker(run, rate)
-        self.waiting: list[tuple[float, float, float]] = []
+        self.waiting: list[tuple[float, float, float, float]] = []
         self.past: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
         self.by_step: dict[float, float] = {}
         self.last = -math.inf
         self.usual = 0.0
-        self.back: list[tuple[float, float, float]] = []
+        self.back: list[tuple[float, float, float, float]] = []
         self.siblings: list[tuple[str, int]] = []
         self.rows = 0
 
@@ -84,6 +87,7 @@ class Monitor:
             raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
         self.rate, self.patience = rate, patience
         self._bank = Bank(0, MOST, rate)
+        self._gradients = Gradients(rate)
         self._arrivals = 0
         self._pending: set[str] = set()
         self._streams: dict[str, _Stream] = {}
@@ -107,19 +111,23 @@ class Monitor:
         return tuple(self._streams[run].siblings)
 
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
-        """Take rows with ``step``, ``loss`` and, where there are several runs, ``run``; ``tokens`` if known.
+        """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.
 
         The events are those of as many single ``push`` calls, in the same order; rows of different runs are judged
         together, which is much quicker.
         """
         found: list[tuple[int, Event]] = []
         for row in rows:
-            found += self._arrive(str(row.get("run", "run")), row["step"], row["loss"], row.get("tokens"))
+            found += self._arrive(
+                str(row.get("run", "run")), row["step"], row["loss"], row.get("tokens"), row.get("grad_norm")
+            )
         return self._ordered(found + self._judge_ready())
 
-    def push(self, run: str, step: float, loss: float, tokens: float | None = None) -> list[Event]:
+    def push(
+        self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
+    ) -> list[Event]:
         """Take one row. DataError if its step is not a number."""
-        return self._ordered(self._arrive(run, step, loss, tokens) + self._judge_ready())
+        return self._ordered(self._arrive(run, step, loss, tokens, grad_norm) + self._judge_ready())
 
     def finish(self) -> list[Event]:
         """The input has ended: judge what waits and report what is open."""
@@ -135,7 +143,9 @@ class Monitor:
     def _ordered(found: list[tuple[int, Event]]) -> list[Event]:
         return [event for _, event in sorted(found, key=lambda pair: pair[0])]
 
-    def _arrive(self, run: str, step: float, loss: float, tokens: float | None) -> list[tuple[int, Event]]:
+    def _arrive(
+        self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None
+    ) -> list[tuple[int, Event]]:
         step, loss = float(step), float(loss)
         if not math.isfinite(step):
             raise DataError(f"Run {run!r}: a row came with step {step}. Every row of a stream needs its step.")
@@ -143,16 +153,18 @@ class Monitor:
             return []
         self._arrivals += 1
         x = step if tokens is None or not tokens > 0 else float(tokens)
+        row = (step, loss, x, math.nan if grad_norm is None else float(grad_norm))
         stream = self._streams.get(run)
         if stream is None:
             stream = self._streams[run] = _Stream(run, self.rate, len(self._streams))
             self._bank.state = State.stack([self._bank.state, State.empty(1, MOST)])
+            self._gradients.grow()
         if step <= stream.last:
-            return self._behind(stream, step, loss, x)
+            return self._behind(stream, row)
         stream.back.clear()
         if any(w[0] == step for w in stream.waiting):
             return []
-        bisect.insort(stream.waiting, (step, loss, x))
+        bisect.insort(stream.waiting, row)
         while stream.waiting and (self._due(stream) or len(stream.waiting) > self.patience):
             self._make_ready(stream, *stream.waiting.pop(0))
         return []
@@ -160,14 +172,15 @@ class Monitor:
     def _due(self, stream: _Stream) -> bool:
         return stream.rows < 3 or stream.waiting[0][0] - stream.last <= 1.5 * stream.usual
 
-    def _behind(self, stream: _Stream, step: float, loss: float, x: float) -> list[tuple[int, Event]]:
+    def _behind(self, stream: _Stream, row: tuple[float, float, float, float]) -> list[tuple[int, Event]]:
         """A row at or before the last judged step: a duplicate, a straggler, or the first rows after a restart."""
+        step, loss = row[:2]
         old = stream.by_step.get(step)
         if old is not None and (old == loss or (old != old and loss != loss)):
             return []
         if stream.back and step <= stream.back[-1][0]:
             stream.back = []
-        stream.back.append((step, loss, x))
+        stream.back.append(row)
         # stragglers fill steps that were never seen; a restart writes steps again
         if len(stream.back) < 2 or not any(b[0] in stream.by_step for b in stream.back):
             return []
@@ -190,7 +203,7 @@ class Monitor:
             found += self._arrive(stream.run, *row)
         return found
 
-    def _make_ready(self, stream: _Stream, step: float, loss: float, x: float) -> None:
+    def _make_ready(self, stream: _Stream, step: float, loss: float, x: float, grad_norm: float) -> None:
         """A row's turn has come: note it for duplicates and siblings, and look up what the siblings had by now."""
         gap = step - stream.last
         if math.isfinite(gap):
@@ -210,7 +223,7 @@ class Monitor:
             for k, (name, offset) in enumerate(stream.siblings):
                 table = self._tables[name] if name in self._tables else self._streams[name].by_step
                 others[k] = table.get(step + offset, np.nan)
-        stream.ready.append(_Ready(self._arrivals, step, loss, x, others))
+        stream.ready.append(_Ready(self._arrivals, step, loss, x, grad_norm, others))
         self._pending.add(stream.run)
 
     def _judge_ready(self) -> list[tuple[int, Event]]:
@@ -225,6 +238,7 @@ class Monitor:
                 batch = [(s, r) for s, r in rows if (r.others is not None) == paired and math.isfinite(r.loss)]
                 if batch:
                     found += self._judge(batch, paired)
+            found += self._warn([(s, r) for s, r in rows if math.isfinite(r.grad_norm)])
             for stream, row in rows:
                 if not math.isfinite(row.loss):
                     found += [(row.arrival, event) for event in stream.tracker.nonfinite(row.step)]
@@ -258,18 +272,36 @@ class Monitor:
             found += [(row.arrival, event) for event in events]
         return found
 
+    def _warn(self, batch: list[tuple[_Stream, _Ready]]) -> list[tuple[int, Event]]:
+        """Advance the gradient norms by one row of each of some runs."""
+        if not batch:
+            return []
+        warnings = self._gradients.judge(
+            np.array([s.place for s, _ in batch]), [s.run for s, _ in batch], np.array([r.step for _, r in batch]),
+            np.array([max(s.top, r.x) for s, r in batch]), np.array([r.grad_norm for _, r in batch]),
+        )  # fmt: skip
+        return [(batch[i][1].arrival, event) for i, event in warnings.items()]
+
     def _look_for_siblings(self, stream: _Stream) -> None:
-        """Alignment on what both runs have shown so far; a sibling once found is kept."""
-        curves = {stream.run: _curve(stream)}
-        low, high = curves[stream.run].step[0] - 8, curves[stream.run].step[-1] + 8
+        """Alignment on what both runs have shown so far; a sibling once found is kept.
+
+        Looks become rarer, and each is at a part of the running runs, so that many runs stay cheap.
+        """
+        look = stream.rows // LOOK_EVERY
+        if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
+            return
+        mine = _curve(stream)
+        low, high = mine.step[0] - 8, mine.step[-1] + 8
+        candidates = []
         for name, curve in self._known.items():
             inside = (curve.step >= low) & (curve.step <= high)
             if inside.sum() > 30:
-                curves[name] = Curve(name, curve.step[inside], curve.loss[inside], curve.step[inside])
-        others = [s for s in self._streams.values() if s is not stream and s.rows > 30]
-        curves |= {s.run: _curve(s) for s in others[:64]}
+                candidates.append(Curve(name, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        running = [s for s in self._streams.values() if s is not stream and s.rows > 30]
+        first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
+        candidates += [_curve(s) for s in (running[first:] + running[:first])[:AT_ONCE]]
         held = [name for name, _ in stream.siblings]
-        for sibling in align(curves).get(stream.run, ()):
+        for sibling in nearest(mine, candidates):
             if sibling.run not in held and len(stream.siblings) < MOST:
                 stream.siblings.append((sibling.run, sibling.offset))
 
@@ -282,8 +314,10 @@ class Monitor:
                 "rows": s.rows,
             } for name, s in self._streams.items()
         }  # fmt: skip
-        return {"version": VERSION, "rate": self.rate, "patience": self.patience, "arrivals": self._arrivals,
-                "bank": self._bank.state.to_json(), "streams": streams}  # fmt: skip
+        return {
+            "version": VERSION, "rate": self.rate, "patience": self.patience, "arrivals": self._arrivals,
+            "bank": self._bank.state.to_json(), "gradients": self._gradients.to_json(), "streams": streams,
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], siblings: Runs | None = None) -> Monitor:
@@ -296,6 +330,7 @@ class Monitor:
         new = cls(data["rate"], siblings, data["patience"])
         new._arrivals = data["arrivals"]
         new._bank.state = State.from_json(data["bank"], len(data["streams"]), MOST)
+        new._gradients.restore(data["gradients"], len(data["streams"]))
         for place, (name, saved) in enumerate(data["streams"].items()):
             stream = new._streams[name] = _Stream(name, new.rate, place)
             stream.top = saved["top"]

@@ -20,6 +20,8 @@ LOG_SCALES = np.log(SCALES)
 #: batch has chaotic effects that no two runs share
 PRIOR = np.array([[0.92, 0.07, 0.009, 0.0008, 1e-5, 1e-6], [0.88, 0.105, 0.014, 0.001, 1e-5, 1e-6]])
 CONTRAST_PRIOR = np.array([[0.92, 0.068, 0.008, 0.002, 0.0015, 0.0005], [0.90, 0.083, 0.012, 0.0025, 0.002, 0.0005]])
+#: most degrees of freedom that the scatter among siblings counts for
+MOST_FREEDOM = 2.0
 #: what the prior counts for, in steps, and how far back the weights and the base scale remember
 PRIOR_STEPS, WEIGHT_MEMORY, SCALE_MEMORY = 100.0, 4000.0, 500.0
 
@@ -39,8 +41,12 @@ def given_scatter(w: np.ndarray, scatter: np.ndarray, freedom: np.ndarray) -> np
     scatter : (B,) sum of squares of the siblings' deviations from their mean, in units of the base scale squared.
     freedom : (B,) its degrees of freedom, siblings - 1 (0: nothing is known, the weights stay).
 
-    Under scale k the scatter is ``m_k^2`` times chi-squared with ``freedom`` degrees: Bayes' rule over k.
+    Under scale k the scatter is ``m_k^2`` times chi-squared with ``freedom`` degrees: Bayes' rule over k. On the
+    batches with chaotic effects runs deviate heavy-tailed even given the scale, so quiet siblings prove less than as
+    many independent ones would: the scatter counts for at most ``MOST_FREEDOM`` degrees.
     """
+    part = np.minimum(1.0, MOST_FREEDOM / np.maximum(freedom, 1.0))
+    scatter, freedom = part * scatter, part * freedom
     log = -freedom[:, None] * LOG_SCALES - 0.5 * scatter[:, None] / SCALES**2
     like = np.exp(log - log.max(axis=1, keepdims=True))
     out = w * like[:, None, :]

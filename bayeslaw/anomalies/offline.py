@@ -12,6 +12,7 @@ import pandas as pd
 from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.events import COLUMNS, Event, sentence
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
+from bayeslaw.anomalies.gradients import Gradients
 from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
 from bayeslaw.anomalies.tracker import Row, Tracker
 from bayeslaw.errors import DataError
@@ -36,7 +37,7 @@ class Anomalies:
         is known) with ``severity_lo90`` and ``severity_hi90``, ``siblings``, ``seen_at``, ``open``, ``message``.
     alignment : run, sibling, offset (steps), correlation, rows, evidence (log10 Bayes factor): runs of one data order.
     hard_batches : run, step, loss, own_sd: losses far off the run's curve that its siblings met too; not anomalies.
-    rows : per run the judged rows: step, loss, expected, scale (nats), z, active.
+    rows : per run the judged rows: step, tokens where known, loss, expected, scale (nats), z, active, own_z.
     rate : false alarms per step that were asked for.
     notes : sentences a reader should know.
     """
@@ -82,8 +83,9 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
         )
     siblings = align(curves)
     trackers, rows, hard = _pass(curves, law, siblings, rate, _nonfinite(runs))
+    _add_tokens(rows, runs)
     events = _attributed([event for name in curves for event in trackers[name]], siblings)
-    events += _rewinds(runs)
+    events += _rewinds(runs) + _gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
     notes = []
     short = [name for name, curve in curves.items() if len(curve.step) < 150]
@@ -231,6 +233,34 @@ def _nonfinite(runs: Runs) -> dict[str, np.ndarray]:
     run, step = np.asarray(frame["run"], str), np.asarray(frame["step"], float)
     bad = ~np.isfinite(np.asarray(frame["loss"], float)) & ~np.asarray(frame["kept"], bool) & np.isfinite(step)
     return {name: np.sort(step[bad & (run == name)]) for name in named}
+
+
+def _add_tokens(rows: Mapping[str, pd.DataFrame], runs: Runs) -> None:
+    """Tokens beside the steps of each run's judged rows, where the table knows both."""
+    if "tokens" not in runs.frame or "step" not in runs.frame:
+        return
+    for name in set(rows) & set(runs.names):
+        part = runs.curve(name)[["step", "tokens"]].dropna().drop_duplicates("step")
+        if len(part):
+            rows[name]["tokens"] = rows[name]["step"].map(part.set_index("step")["tokens"]).to_numpy()
+
+
+def _gradients(runs: Runs, rate: float) -> list[Event]:
+    """Warnings from the gradient norms of each run that logs them."""
+    if "grad_norm" not in runs.frame or "step" not in runs.frame:
+        return []
+    out: list[Event] = []
+    for name in runs.names:
+        part = runs.curve(name)
+        step, norm = part["step"].to_numpy(float), part["grad_norm"].to_numpy(float)
+        if not np.isfinite(norm).any():
+            continue
+        gradients = Gradients(rate)
+        gradients.grow()
+        for k in np.flatnonzero((step > 0) & np.isfinite(norm)):
+            at = slice(k, k + 1)
+            out += gradients.judge(np.zeros(1, int), [name], step[at], step[at], norm[at]).values()
+    return out
 
 
 def _rewinds(runs: Runs) -> list[Event]:

@@ -7,7 +7,7 @@ where they are not, also one step off. Nothing is assumed: a column ``data_order
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +105,17 @@ def align(curves: Mapping[str, Curve], most_offset: int = 8) -> dict[str, tuple[
                     found[one].append(Sibling(other, offset, r, n, evidence))
                     found[other].append(Sibling(one, -offset, r, n, evidence))
     return {name: tuple(_choose(curves[name], siblings)) for name, siblings in found.items()}
+
+
+def nearest(curve: Curve, others: Sequence[Curve], most_offset: int = 8) -> list[Sibling]:
+    """Those of ``others`` that are of one data order with ``curve``, closest first."""
+    own = shocks(curve.loss)
+    found = []
+    for other in others:
+        offset, r, n, evidence = match(curve.step, own, other.step, shocks(other.loss), most_offset)
+        if r >= LEAST and evidence > 3:
+            found.append(Sibling(other.run, offset, r, n, evidence))
+    return _choose(curve, found)
 
 
 def _choose(curve: Curve, siblings: list[Sibling]) -> list[Sibling]:

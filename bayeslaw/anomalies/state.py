@@ -28,6 +28,7 @@ class State:
     pair_slope: np.ndarray
     pair_scale2: np.ndarray
     pair_mean: np.ndarray
+    pair_recent: np.ndarray
     response: np.ndarray
     sib_level: np.ndarray
     shock2: np.ndarray
@@ -51,7 +52,7 @@ class State:
         """The state before the first row."""
         k = len(noise.SCALES)
         shapes: dict[str, tuple[int, ...]] = {f.name: (b,) for f in fields(cls)}
-        pairs = ("pair_rows", "pair_level", "pair_slope", "pair_scale2", "pair_mean", "pair_typical")
+        pairs = ("pair_rows", "pair_level", "pair_slope", "pair_scale2", "pair_mean", "pair_recent", "pair_typical")
         pairs += ("response", "sib_level", "shock2")
         shapes |= dict.fromkeys(pairs, (b, s))
         shapes |= {"counts": (b, 2, k), "c_counts": (b, 2, k), "detectors": (b, evidence.N_DETECTORS)}

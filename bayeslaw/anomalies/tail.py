@@ -147,7 +147,7 @@ class Tail:
                 found = dict(match(header, chosen or None).mapping)
             except DataError:
                 found = {}
-            keep = {c: s for c, s in found.items() if c in ("run", "step", "loss", "tokens")}
+            keep = {c: s for c, s in found.items() if c in ("run", "step", "loss", "tokens", "grad_norm")}
             cache[key] = keep if "loss" in keep and "step" in keep else None
             if len(cache) > 1000:
                 cache.clear()
@@ -164,6 +164,7 @@ class Tail:
             "step": step,
             "loss": loss,
             "tokens": _number(values.get("tokens")),
+            "grad_norm": _number(values.get("grad_norm")),
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from bayeslaw.anomalies.structure import Structure
 
 #: rows remembered before an alarm; rows after an event in which a new alarm continues it; most rows of an event kept
 HISTORY, GRACE, MOST = 128, 12, 1000
+#: sd of the run's own noise beyond which its curve alone shows that an event is its own
+OWN = 4.0
 _HUGE = 1e30
 
 
@@ -43,6 +45,7 @@ class Tracker:
         self.evidence = 0.0
         self.hint = ""
         self.grace = -1
+        self.own_scale = 0.0
         self.structure = Structure(run, rate)
 
     @property
@@ -55,6 +58,7 @@ class Tracker:
         out = self.structure.row(row.step, row.loss, own_scale)
         if not self.rows:
             if alarm:
+                self.own_scale = own_scale
                 self._open(row, total, hint)
                 out.append(self._event(True))
             self.history.append(row)
@@ -112,14 +116,17 @@ class Tracker:
             math.log10(min(max(self.evidence, 1.0), _HUGE)), peak.expected, peak.loss, severity, low, high,
             max(r.siblings for r in rows[self.lead :]), self.seen_at, is_open,
         )  # fmt: skip
-        return Event(**{**event.record(), "message": sentence(event)})
+        # one sibling's contrast says no more than that one of the two moved, unless this one's own curve shows it
+        whose = event.siblings != 1 or abs(event.magnitude) > OWN * self.own_scale
+        return Event(**{**event.record(), "message": sentence(event, whose)})
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""
         return {
             "run": self.run, "rate": self.rate, "history": [list(r) for r in self.history],
             "rows": [list(r) for r in self.rows], "lead": self.lead, "seen_at": self.seen_at,
-            "evidence": self.evidence, "hint": self.hint, "grace": self.grace, "structure": self.structure.to_json(),
+            "evidence": self.evidence, "hint": self.hint, "grace": self.grace,
+            "own_scale": self.own_scale, "structure": self.structure.to_json(),
         }  # fmt: skip
 
     @classmethod
@@ -128,7 +135,7 @@ class Tracker:
         new = cls(data["run"], data["rate"])
         new.history.extend(Row(*r) for r in data["history"])
         new.rows = [Row(*r) for r in data["rows"]]
-        for name in ("lead", "seen_at", "evidence", "hint", "grace"):
+        for name in ("lead", "seen_at", "evidence", "hint", "grace", "own_scale"):
             setattr(new, name, data[name])
         new.structure = Structure.from_json(data["structure"])
         return new

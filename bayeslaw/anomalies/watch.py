@@ -19,6 +19,7 @@ from bayeslaw.anomalies.tail import Tail
 from bayeslaw.errors import FileError
 
 if TYPE_CHECKING:
+    from bayeslaw.anomalies.notify import Notifier
     from bayeslaw.data.runs import Runs
 
 
@@ -29,18 +30,22 @@ class Watch:
     ----------
     path : the log. ``events`` : file of JSON lines to append to; ``state`` : file to keep what is known in.
     rate, siblings : as for ``Monitor``. ``columns`` : canonical name to the file's own.
+    notifier : tells people of what is new in ``events``, at least once: again where it was killed, or no service took
+        it, before the state was saved next.
 
     FileError where the state was saved by another version or is not one.
     """
 
     def __init__(
         self, path: str | Path, events: str | Path, state: str | Path, *, rate: float = 1e-4,
-        siblings: Runs | None = None, columns: Mapping[str, str] | None = None,
+        siblings: Runs | None = None, columns: Mapping[str, str] | None = None, notifier: Notifier | None = None,
     ) -> None:  # fmt: skip
         self.tail = Tail(path, columns)
         self.events, self.state = Path(events), Path(state)
         self.monitor = Monitor(rate, siblings)
+        self.notifier = notifier
         self.written = 0
+        self.told = 0
         self.count = 0
         if self.state.exists():
             self._restore(siblings)
@@ -52,6 +57,7 @@ class Watch:
         else:
             self._save([])
         self._cut()
+        self._tell()
 
     def poll(self) -> Iterator[list[Event]]:
         """Judge what was added to the file; yields the events of each batch after they are safely on disk."""
@@ -59,6 +65,7 @@ class Watch:
             # the tail stands behind the whole block, so a block is saved only when all of it was judged
             found = self.monitor.feed(rows)
             self._save(found)
+            self._tell()
             yield found
 
     def finish(self) -> list[Event]:
@@ -77,7 +84,7 @@ class Watch:
             self.written += len(lines)
             self.count += sum(not event.open for event in events)
         data = {"tail": self.tail.to_json(), "monitor": self.monitor.to_json(), "written": self.written,
-                "count": self.count}  # fmt: skip
+                "count": self.count, "told": self.told}  # fmt: skip
         new = self.state.with_name(self.state.name + ".new")
         with open(new, "w", encoding="utf-8") as file:
             json.dump(data, file)
@@ -85,11 +92,22 @@ class Watch:
             os.fsync(file.fileno())
         os.replace(new, self.state)
 
+    def _tell(self) -> None:
+        """Notify of the events on disk that nobody was told of."""
+        if self.notifier is None:
+            self.told = self.written
+        elif self.told < self.written:
+            with open(self.events, "rb") as file:
+                file.seek(self.told)
+                lines = file.read(self.written - self.told).decode().splitlines()
+            if self.notifier.send([event_of(line) for line in lines]):
+                self.told = self.written
+
     def _restore(self, siblings: Runs | None) -> None:
         try:
             data = json.loads(self.state.read_text(encoding="utf-8"))
             self.tail.restore(data["tail"])
-            self.written, self.count = data["written"], data["count"]
+            self.written, self.count, self.told = data["written"], data["count"], data["told"]
             saved = data["monitor"]
         except (ValueError, KeyError, TypeError) as error:
             raise FileError(
@@ -106,6 +124,13 @@ class Watch:
             raise FileError(f"{self.events} is shorter than it was when last written: it was changed by someone else.")
         if size > self.written:
             os.truncate(self.events, self.written)
+
+
+def event_of(line: str) -> Event:
+    """The event of a line."""
+    record = json.loads(line)
+    del record["schema"]
+    return Event(**{k: (float("nan") if v is None else v) for k, v in record.items()})
 
 
 def line_of(event: Event) -> str:

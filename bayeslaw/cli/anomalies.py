@@ -28,6 +28,13 @@ def rate_option(command: Any) -> Any:
 @click.option("--run", "only", multiple=True, metavar="NAME", help="Report this run only; all are used as siblings.")
 @rate_option
 @click.option("--plot", metavar="FILE", help="Draw the worst run's curve, band and events, e.g. events.png.")
+@click.option(
+    "--end",
+    type=click.FloatRange(1),
+    metavar="STEP",
+    help="Last step that is planned: says what each event means for the end, and whether to roll back.",
+)
+@click.option("--checkpoint", type=click.FloatRange(1), metavar="STEP", help="Step to roll back to, with --end.")
 @click.option("--sentences/--no-sentences", default=True, help="Say in words what happened and what to do.")
 @reading_options
 @json_option
@@ -39,6 +46,8 @@ def anomalies(
     only: tuple[str, ...],
     rate: float,
     plot: str | None,
+    end: float | None,
+    checkpoint: float | None,
     sentences: bool,
     reading: Reading,
     as_json: bool,
@@ -67,13 +76,17 @@ def anomalies(
         say(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
     if len(found.hard_batches):
         say(f"{len(found.hard_batches)} losses far off their curve are hard batches that the siblings met too.")
+    ends = [] if end is None else _ends(found, end, checkpoint, only)
     if as_json:
         emit_json(
             "anomalies", ["loss"], rate_per_10000=rate, events=rows_of(frame), alignment=rows_of(found.alignment),
             hard_batches=rows_of(found.hard_batches), notes=list(found.notes),
+            aftermath=[a.record() for a in ends],
         )  # fmt: skip
     else:
         print_events(frame, sentences)
+        for a in ends:
+            click.echo(f"{a.run}, {a.kind.replace('_', ' ')} at step {a.start_step:,.0f}: {a.message}")
     if plot is not None:
         from bayeslaw.plots.anomalies import plot_anomalies
 
@@ -81,6 +94,23 @@ def anomalies(
         say(f"drew {plot}")
     if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)
+
+
+def _ends(found: Any, end: float, checkpoint: float | None, only: tuple[str, ...]) -> list[Any]:
+    """What each event that may cost something means for the end; the others need no decision."""
+    from bayeslaw.anomalies.aftermath import aftermath
+    from bayeslaw.anomalies.events import HARMFUL
+    from bayeslaw.errors import DataError
+
+    out = []
+    for i, e in enumerate(found.frame.to_dict(orient="records")):
+        if e["kind"] not in HARMFUL or e["kind"] == "nonfinite" or (only and e["run"] not in only):
+            continue
+        try:
+            out.append(aftermath(found, i, end=end, checkpoint=checkpoint))
+        except DataError as error:
+            say(f"{e['run']}, step {e['start_step']:,.0f}: {error}")
+    return out
 
 
 def print_events(frame: Any, sentences: bool) -> None:

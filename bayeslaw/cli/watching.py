@@ -20,6 +20,13 @@ from bayeslaw.cli.reading import Reading, reading_options
 @click.option("--once", is_flag=True, help="Judge what is in the file now and end.")
 @click.option("--every", type=click.FloatRange(0.01), default=2.0, show_default=True, help="Seconds between looks.")
 @click.option("--idle", type=click.FloatRange(0), metavar="SECONDS", help="End when nothing new came for so long.")
+@click.option(
+    "--notify",
+    multiple=True,
+    metavar="ADDRESS",
+    envvar="BAYESLAW_NOTIFY",
+    help="Tell of new events there: an Apprise address, such as slack://... or mailto://...; may be repeated.",
+)
 @rate_option
 @reading_options
 @click.pass_context
@@ -32,6 +39,7 @@ def watch(
     once: bool,
     every: float,
     idle: float | None,
+    notify: tuple[str, ...],
     rate: float,
     reading: Reading,
 ) -> None:
@@ -48,7 +56,12 @@ def watch(
     writable(events)
     writable(state)
     others = None if siblings is None else reading.read(siblings)
-    watcher = Watch(path, events, state, rate=rate / 1e4, siblings=others, columns=reading.columns)
+    notifier = None
+    if notify:
+        from bayeslaw.anomalies.notify import Notifier
+
+        notifier = Notifier(notify)
+    watcher = Watch(path, events, state, rate=rate / 1e4, siblings=others, columns=reading.columns, notifier=notifier)
     quiet_since, seen = time.monotonic(), watcher.written > 0
     while True:
         news = False

@@ -63,3 +63,17 @@ def test_a_sibling_that_goes_wrong_is_not_this_runs_fault(make_family):
     others[500:, :, 0] += 3.0
     steps = run(Bank(1, 2), loss[:, :1], x[:, :1], others)
     assert not any(s.alarm[0] for s in steps[450:])
+
+
+def test_an_event_of_one_sibling_is_not_mirrored(make_family):
+    """Sizes below the run's own noise, where its own curve says nothing: two siblings tell whose it is."""
+    loss, x = table(make_family, 3, 800)
+    for height in (0.02, 0.05, -0.05):
+        others = loss[:, None, 1:].copy()
+        others[600:640, :, 0] += height
+        steps = run(Bank(1, 2), loss[:, :1], x[:, :1], others)
+        assert not any(s.alarm[0] for s in steps[400:]), height
+        mine = loss[:, :1].copy()
+        mine[600:640] += height
+        steps = run(Bank(1, 2), mine, x[:, :1], loss[:, None, 1:])
+        assert any(s.alarm[0] for s in steps[600:640]), height

@@ -70,3 +70,26 @@ def test_a_tolerated_wander_raises_no_alarm_that_an_untolerated_one_does():
         for k in range(400):
             state = evidence.advance(state, ratio[k : k + 1])
         assert (evidence.by_kind(state, np.zeros(1))[0, 1] >= 1e4) is np.bool_(expected)
+
+
+def test_a_tempered_ratio_has_mean_at_most_one():
+    e = np.linspace(-200, 200, 400_001)
+    f = noise.density(e[None], W)[0] / np.sqrt(2 * np.pi)
+    w = np.repeat(W, len(e), 0)
+    ratio = evidence.ratios(e, w, np.zeros(len(e)), np.zeros(len(e)), np.full(len(e), 0.6))
+    mean = (ratio * f[:, None]).sum(axis=0) * (e[1] - e[0])
+    assert (mean < 1.0 + 1e-6).all()
+    assert (mean > 0.01).all()
+
+
+def test_a_single_loss_alarms_on_its_own_side_at_that_sides_share():
+    w = np.repeat(W, 3, 0)
+    for sign, share in ((1, evidence.POINT_UP), (-1, evidence.POINT_DOWN)):
+        grid = sign * np.linspace(2, 60, 20_000)
+        big = np.repeat(W, len(grid), 0)
+        p, hit = evidence.point_evidence(grid, big, 1e-3)
+        first = int(np.argmax(hit > 0))
+        assert 0.5 * p[first] == pytest.approx(share * 1e-3, rel=0.02)
+    assert evidence.combine(
+        np.zeros((3, evidence.N_DETECTORS)), evidence.point_evidence(np.full(3, 500.0), w, 1e-3)[1]
+    )[0] == pytest.approx(1e3)

@@ -35,9 +35,15 @@ def test_tail_is_twice_the_integral_of_its_side(at):
 
 def test_scatter_updates_the_weights_by_bayes_rule():
     w = weights()
-    got = noise.given_scatter(w, np.array([37.0]), np.array([3.0]))[0, 1]
-    like = stats.chi2(3).pdf(37.0 / noise.SCALES**2) / noise.SCALES**2
+    got = noise.given_scatter(w, np.array([37.0]), np.array([2.0]))[0, 1]
+    like = stats.chi2(2).pdf(37.0 / noise.SCALES**2) / noise.SCALES**2
     assert got == pytest.approx(w[0, 1] * like / (w[0, 1] * like).sum(), rel=1e-9)
+
+
+def test_many_quiet_siblings_prove_no_more_than_a_few():
+    w = weights()
+    two, four = (noise.given_scatter(w, np.array([n]), np.array([n])) for n in (2.0, 4.0))
+    assert four == pytest.approx(two)
 
 
 def test_without_siblings_the_weights_stay():

@@ -126,9 +126,40 @@ def test_killed_a_few_times(frame, tmp_path):
     assert killed(frame, tmp_path, 5) == unbroken(frame, tmp_path)
 
 
-@pytest.mark.slow
+#: forks watchers of a growing log and kills each at a random moment; a fork starts at once, so that most kills hit
+#: the reading, judging and saving instead of Python's imports
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+from bayeslaw.anomalies.watch import Watch
+
+log, text, times = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), int(sys.argv[3])
+events, state, rng = log.with_suffix(".events"), log.with_suffix(".state"), random.Random(1)
+for k in range(times + 1):
+    with open(log, "ab") as file:
+        file.write(text[len(text) * k // (times + 1) : len(text) * (k + 1) // (times + 1)])
+    child = os.fork()
+    if child == 0:
+        watcher = Watch(log, events, state)
+        while True:
+            for _ in watcher.poll():
+                pass
+    time.sleep(rng.uniform(0.0, 0.2))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+for _ in Watch(log, events, state).poll():
+    pass
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_a_hundred_times(frame, tmp_path):
-    assert killed(frame, tmp_path, 100) == unbroken(frame, tmp_path)
+    whole, log = tmp_path / "whole.csv", tmp_path / "log.csv"
+    whole.write_text(lines(frame, 0, 900))
+    expected = unbroken(frame, tmp_path)
+    subprocess.run([sys.executable, "-c", KILLER, str(log), str(whole), "100"], check=True)
+    assert log.with_suffix(".events").read_text() == expected
+    assert expected.count("\n") >= 2
 
 
 def test_exit_codes(frame, tmp_path):
