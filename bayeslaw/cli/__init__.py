@@ -21,6 +21,7 @@ from bayeslaw.cli.forecasting import forecast
 from bayeslaw.cli.guard import GuardedGroup
 from bayeslaw.cli.loading import load
 from bayeslaw.cli.planning import next_runs, plan
+from bayeslaw.cli.reporting import report
 from bayeslaw.cli.watching import watch
 
 EPILOG = """Exit codes: 0 fine; 1 the answer is bad news, such as diagnostics that fail; 2 no answer, because of wrong
@@ -38,7 +39,7 @@ def cli(debug: bool) -> None:
 
 
 COMMANDS = (
-    load, fit, check, forecast, plan, next_runs, anomalies, watch, backtest, compare, models, laws, demo
+    load, fit, check, forecast, plan, next_runs, anomalies, watch, backtest, compare, report, models, laws, demo
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)

@@ -6,7 +6,7 @@ import click
 
 from bayeslaw.cli.forecasting import print_band
 from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import writable
+from bayeslaw.cli.output import draw, writable
 from bayeslaw.cli.progress import sampling_progress
 
 PICTURE = "bayeslaw_demo.png"
@@ -44,6 +44,6 @@ def demo(seed: int, quiet: bool) -> None:
         f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 %\n"
         f"band ({0.9 * len(inside):.0f} expected, give or take: neighbours err together)."
     )
-    plot_band(band, runs.select(*held.names), given=prefix, level=0.9).savefig(PICTURE)
+    draw(plot_band(band, runs.select(*held.names), given=prefix, level=0.9), PICTURE)
     if not quiet:
         say(f"drew {PICTURE}")

@@ -85,6 +85,14 @@ CASES: dict[str, Case] = {
         {"n_params": 7e10, "tokens": 1.4e12},
         lambda p, x: _chinchilla({**p, "B": p["B"] * np.exp(p["kappa"] * np.log(x["n_params"] / 1e9))}, x),
     ),
+    "power-law": Case(
+        {"E": 1.5, "B": 2085.43, "beta": 0.3658},
+        {"tokens": 1.4e12},
+        lambda p, x: p["E"] + p["B"] / x["tokens"] ** p["beta"],
+    ),
+    "power-law-steps": Case(
+        {"E": 2.5, "B": 10.0, "beta": 0.4}, {"step": 5e4}, lambda p, x: p["E"] + p["B"] / x["step"] ** p["beta"]
+    ),
     "looped-total": Case(LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0}, _looped("recurrence")),
     "looped-stepwise": Case(
         LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 2.0}, _looped("exit_step")
