@@ -124,7 +124,8 @@ def _draw_panel(ax: Any, one: Series, x: str, level: float, log: bool, narrow: b
     tidy(ax)
     set_axis(ax.xaxis, xs, log, large=True, most=5 if narrow else 6)
     set_axis(ax.yaxis, ys, log, large=False, most=6)
-    above = int((one.data.loc[one.data[x].between(*xs), "loss"] > ys[1]).sum())
+    fallen = xs[0] if log else xs[0] + 0.04 * (xs[1] - xs[0])  # the first steep fall is cut off by intent
+    above = int((one.data.loc[one.data[x].between(fallen, xs[1]), "loss"] > ys[1]).sum())
     if above and len(one.data) > 30:  # said, for what is cut off may be what the reader looks for
         spikes = "1 loss above" if above == 1 else f"{above:,} losses above"
         ax.text(0.985, 0.975, f"↑ {spikes}", transform=ax.transAxes, ha="right", va="top", fontsize=8, color=INK)

@@ -111,11 +111,12 @@ def _forecast(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: A
     stride = max(-(-len(shown) // ROWS), 1) if len(names) == 1 else 1
     shown = shown[(len(shown) - 1 - np.arange(len(shown))) % stride == 0][: 10 * ROWS]
     axis = "tokens" if frame["tokens"].notna().all() else "step" if "step" in frame else None
-    out["header"] = ["run", *([axis] if axis else []), "median", "50 % band", "90 % band"]
+    several = ["run"] if len(names) > 1 or axis is None else []
+    out["header"] = [*several, *([axis] if axis else []), "median", "50 % band", "90 % band"]
     for row in shown.to_dict(orient="records"):
         far = [] if axis is None else [human(row[axis], 4) if axis == "tokens" else f"{row[axis]:,.0f}"]
         bands = [f"{row['lo' + level]:.4f} – {row['hi' + level]:.4f}" for level in ("50", "90")]
-        out["rows"].append([str(row["run"]), *far, f"{row['median']:.4f}", *bands])
+        out["rows"].append([*([str(row["run"])] if several else []), *far, f"{row['median']:.4f}", *bands])
     for row in last.head(MOST_RUNS).to_dict(orient="records"):
         where = "" if axis is None else f" at {human(row[axis], 4)} {'tokens' if axis == 'tokens' else 'steps'}"
         out["verdict"].append(
@@ -156,7 +157,7 @@ def _events(fit: Fit, runs: Runs | None, number: Any) -> dict:
     except BayeslawError as error:
         return _part(absent=str(error))
     if not len(found):
-        return _part(verdict=["No anomalies were found in the logs."], notes=list(found.notes))
+        return _part(absent="None were found.", verdict=["No anomalies in the logs."], notes=list(found.notes))
     out = _part(notes=list(found.notes), header=["run", "kind", "steps", "peak, nats"])
     records = found.frame.to_dict(orient="records")
     for event in records[:MOST_EVENTS]:
@@ -183,7 +184,9 @@ def _calibration(fit: Fit, backtest: Any, number: Any) -> dict:
 
     if backtest is None:
         absent = "Not measured: bands of this fit were never held against losses that it had not seen. "
-        absent += "The command bayeslaw backtest does so, and a report made with what it saves (--backtest) tells the result."
+        absent += (
+            "The command bayeslaw backtest does so, and a report made with what it saves (--backtest) tells the result."
+        )
         return _part(absent=absent, verdict=["How well such bands hold on these data has not been measured."])
     out = _part(header=["", "losses", "90 % band holds", "95 % interval", "width"])
     for row in backtest.summary().to_dict(orient="records"):
