@@ -39,16 +39,7 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[fl
     return tuple(round(percent / 100, 6) for percent in percents)
 
 
-EPILOG = """\b
-Examples:
-  bayeslaw forecast wandb_export.csv --batch-tokens 4M --to 2T
-  bayeslaw forecast run.jsonl --to-step 50000 --save run.nc
-  bayeslaw forecast run.jsonl --schedule wsd:decay=0.2 --schedule cosine:total=50000
-  bayeslaw forecast fit.nc --to 2T --plot band.svg
-  bayeslaw forecast fit.nc --at future.csv --given so_far.csv -o band.csv"""
-
-
-@click.command(short_help="Forecast losses: of a log, or from a saved fit.", epilog=EPILOG)
+@click.command(short_help="Forecast losses: of a log, or from a saved fit.")
 @click.argument("paths", metavar="LOG...|FIT", nargs=-1, required=True)
 @click.option("--to", metavar="TOKENS", help="Continue the runs to this many tokens, e.g. 2T.")
 @click.option("--to-step", metavar="STEP", help="Continue the runs to this optimizer step.")

@@ -9,14 +9,8 @@ from bayeslaw.cli.guard import BAD_NEWS, OK, say
 from bayeslaw.cli.output import writable
 from bayeslaw.cli.reading import Reading, reading_options
 
-EPILOG = """\\b
-Examples:
-  bayeslaw report fit.nc --runs runs.csv -o report.html
-  bayeslaw report run.nc --runs run.jsonl --to 2T --title "7B, second attempt"
-  bayeslaw report fit.nc --flops "2000 H100-hours" --backtest fit.backtest.json"""
 
-
-@click.command(short_help="Write one HTML page about a fit, to be sent on.", epilog=EPILOG)
+@click.command(short_help="Write one HTML page about a fit, to be sent on.")
 @click.argument("path", metavar="FIT")
 @click.option("--runs", "logs", multiple=True, metavar="LOG", help="The runs' logs: for their events. May be repeated.")
 @click.option("--to", metavar="TOKENS", help="Continue the runs to this many tokens.  [twice as far]")
