@@ -117,7 +117,7 @@ def write_csv(frame: Any, path: str) -> None:
     from bayeslaw.files import written_whole
 
     if path == "-":
-        frame.to_csv(click.get_text_stream("stdout"), index=False, lineterminator="\n")
+        click.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
         return
     with written_whole(Path(path)) as draft:
         frame.to_csv(draft, index=False, lineterminator="\n", encoding="utf-8")
