@@ -8,7 +8,7 @@ import click
 
 from bayeslaw.cli.forecasting import print_band
 from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import writable
+from bayeslaw.cli.output import draw, writable
 from bayeslaw.cli.progress import sampling_progress
 
 PICTURE = "bayeslaw_demo.png"
@@ -51,6 +51,6 @@ def demo(seed: int, quiet: bool) -> None:
     few = runs.where(((size - 1 - place) % -(-size // DRAWN) == 0).to_numpy())
     whole = bayeslaw.forecast(fit, at=few, levels=LEVELS, seed=seed)
     every = looped_curves("code", steps=False)
-    plot_looped_total(whole, every, given=known, level=0.9).savefig(PICTURE)
+    draw(plot_looped_total(whole, every, given=known, level=0.9), PICTURE)
     if not quiet:
         say(f"drew {PICTURE}")

@@ -16,6 +16,7 @@ from bayeslaw.laws.looped_stepwise import LoopedStepwise
 from bayeslaw.laws.looped_stepwise_exponential import LoopedStepwiseExponential
 from bayeslaw.laws.looped_total import LoopedTotal
 from bayeslaw.laws.multi_power import MultiPower
+from bayeslaw.laws.power_law import PowerLaw, PowerLawSteps
 from bayeslaw.laws.schedule import Schedule
 
 LAWS: dict[str, Law] = {
@@ -29,6 +30,8 @@ LAWS: dict[str, Law] = {
     IsoDepth.name: IsoDepth(),
     Annealed.name: Annealed(),
     MultiPower.name: MultiPower(),
+    PowerLaw.name: PowerLaw(),
+    PowerLawSteps.name: PowerLawSteps(),
 }
 
 __all__ = ["LAWS", "Law", "Schedule", "Symbol", "get_law"]

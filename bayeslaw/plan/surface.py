@@ -44,7 +44,8 @@ class Surface:
         self.layout, self.problem = fit.problem.layout, fit.problem
         self.law = get_law(self.layout.law)
         alien = [c for c in self.law.covariates if c not in CHOICES]
-        if alien or not {"tokens"} <= set(self.law.covariates):
+        sizes = {"n_params", "n_params_once"} & set(self.law.covariates)
+        if alien or not sizes or "tokens" not in self.law.covariates:
             raise PlanError(
                 f"Model {fit.card.name} cannot be planned with: its law reads {', '.join(self.law.covariates)}, and a "
                 "plan needs one of parameters and tokens: chinchilla, chinchilla-interaction, isoflop, iso-depth, "

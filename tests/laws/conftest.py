@@ -104,6 +104,14 @@ CASES: dict[str, Case] = {
     ),
     # Chinchilla itself, in the other law's coordinates
     "isoflop": Case(_along_profiles(EPOCH), {"n_params": 7e10, "tokens": 1.4e12}, lambda p, x: _chinchilla(EPOCH, x)),
+    "power-law": Case(
+        {"E": 1.5, "B": 2085.43, "beta": 0.3658},
+        {"tokens": 1.4e12},
+        lambda p, x: p["E"] + p["B"] / x["tokens"] ** p["beta"],
+    ),
+    "power-law-steps": Case(
+        {"E": 2.5, "B": 10.0, "beta": 0.4}, {"step": 5e4}, lambda p, x: p["E"] + p["B"] / x["step"] ** p["beta"]
+    ),
     "looped-total": Case(LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0}, _looped("recurrence")),
     "looped-stepwise": Case({**LOOPED, **EXIT}, AT_STEP, _looped("exit_step")),
     "looped-stepwise-exponential": Case(
