@@ -118,7 +118,10 @@ class Monitor:
         return self._ordered(found + self._judge_ready())
 
     def push(self, run: str, step: float, loss: float, tokens: float | None = None) -> list[Event]:
-        """Take one row. DataError if its step is not a number."""
+        """Take one row of ``run``: its step, its ``loss`` in nats per token, and ``tokens`` so far if they are known.
+
+        Returns the events that this row opened or settled. DataError if its step is not a number.
+        """
         return self._ordered(self._arrive(run, step, loss, tokens) + self._judge_ready())
 
     def finish(self) -> list[Event]:
@@ -287,7 +290,10 @@ class Monitor:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], siblings: Runs | None = None) -> Monitor:
-        """The inverse of ``to_json``. DataError if it is of another version."""
+        """The inverse of ``to_json``: ``data`` is what that gave, ``siblings`` the runs that the monitor was made with.
+
+        DataError if it is of another version.
+        """
         if data.get("version") != VERSION:
             raise DataError(
                 f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: "
