@@ -42,7 +42,7 @@ class Backtest:
 
     @classmethod
     def of(cls, scored: Sequence[Scored], meta: Mapping[str, Any]) -> Backtest:
-        """Put finished units, ``scored``, together; ``meta`` is what was asked. FitError if none of them has an answer."""
+        """Put finished units, ``scored``, together; ``meta`` is what was asked. FitError if none has an answer."""
         tables = [s.points for s in scored if len(s.points)]
         if not tables:
             why = next((str(s.info["skipped"]) for s in scored if "skipped" in s.info), "there was nothing to score")

@@ -121,7 +121,8 @@ class Card:
     def from_dict(cls, raw: Mapping[str, Any], where: str = "the card", *, above: tuple[str, ...] = ()) -> Card:
         """Build a card from ``raw``, what its TOML says; CardError names the table and key that is wrong.
 
-        ``where`` names the card in messages, and ``above`` the files of the cards that extend this one, so that a circle is noticed.
+        ``where`` names the card in messages, ``above`` the files of the cards that extend this one, so that a circle is
+        noticed.
         """
         if "extends" in raw:
             parent = raw["extends"]

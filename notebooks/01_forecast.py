@@ -77,8 +77,11 @@ print(f"probability of {TARGET} or lower at 20B tokens: {reached:.0%}")
 # you like. The further they lie from anything trained, the wider the band, as it should be.
 
 # %%
-further = ahead.frame[["run", "n_params"]].iloc[:1].loc[lambda f: f.index.repeat(6)].assign(
-    tokens=np.array([20, 24, 30, 40, 60, 80]) * 1e9
+further = (
+    ahead.frame[["run", "n_params"]]
+    .iloc[:1]
+    .loc[lambda f: f.index.repeat(6)]
+    .assign(tokens=np.array([20, 24, 30, 40, 60, 80]) * 1e9)
 )
 long = bl.forecast(fit, at=further, seed=0)
 odds = (long.curve <= TARGET).mean(axis=0)
@@ -106,6 +109,6 @@ inside = (loss >= band.frame["lo90"].to_numpy()) & (loss <= band.frame["hi90"].t
 print(f"{inside.sum()} of {len(inside)} held-back losses lie in their 90 % band; the last one was {loss[-1]:.3f}")
 
 # %% [markdown]
-# Eight points of one run err together, so this is one trial and not eight. On your own runs,
-# `bl.backtest(runs, model="chinchilla")` repeats it over all of them; `docs/guide/trust.md` says what came of that on
-# public curves, and where bands were too narrow.
+# Eight points of one run err together, so this is one trial and not eight. On your own runs, `bl.backtest(runs,
+# model="chinchilla")` repeats it over all of them; `docs/guide/trust.md` says what came of that on public curves, and
+# where bands were too narrow.

@@ -111,5 +111,5 @@ for name in runs.names:
         print(f"{name}: carry on")
 
 # %% [markdown]
-# On a run that is still going, `bayeslaw watch train.jsonl` says the same while the file grows, and `bl.Monitor` does so
-# inside your own loop. At what rate it raises false alarms, on real runs, stands in `benchmarks/anomalies.md`.
+# On a run that is still going, `bayeslaw watch train.jsonl` says the same while the file grows, and `bl.Monitor` does
+# so inside your own loop. At what rate it raises false alarms, on real runs, stands in `benchmarks/anomalies.md`.

@@ -15,8 +15,8 @@
 # proposes to loop the next model four times. It costs like a deeper model; is it as good as one?
 #
 # The law for that (arXiv 2604.21106) counts a looped model's parameters as `N_once + r^phi * N_rec`: with `phi = 0` a
-# loop buys nothing, with `phi = 1` it is as good as new layers. So the proposal hangs on one exponent, and on how surely
-# it is known.
+# loop buys nothing, with `phi = 1` it is as good as new layers. So the proposal hangs on one exponent, and on how
+# surely it is known.
 #
 # The grid below is made up from that law with `phi` = 0.46 and 0.2 % of noise, so that the answer is known.
 
@@ -50,8 +50,8 @@ grid["loss"] = law.loss(TRUTH, row) * np.exp(0.002 * rng.standard_normal(len(n))
 grid.pivot_table(index=["n_params", "tokens"], columns="recurrence", values="loss").round(3)
 
 # %% [markdown]
-# Every row falls from left to right: loops help, at equal size and equal tokens. That is not yet the question, because a
-# looped model also costs more to train and to serve.
+# Every row falls from left to right: loops help, at equal size and equal tokens. That is not yet the question, because
+# a looped model also costs more to train and to serve.
 
 # %%
 fit = bl.fit(bl.Runs.from_frame(grid), model="iso-depth", seed=0)
@@ -90,8 +90,8 @@ training = trade_off(fit, "3e20 FLOP", equal="training")
 print(training)
 
 # %% [markdown]
-# Serving may be what matters. Then every model gets the FLOP per token of the plain one, and a looped model is smaller:
-# it needs less memory for the same speed.
+# Serving may be what matters. Then every model gets the FLOP per token of the plain one, and a looped model is
+# smaller: it needs less memory for the same speed.
 
 # %%
 inference = trade_off(fit, "3e20 FLOP", equal="inference")

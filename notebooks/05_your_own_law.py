@@ -11,12 +11,12 @@
 # %% [markdown]
 # # Bring your own law
 #
-# A colleague swears by a simpler law: over-trained models, so Gadre et al. 2024 (arXiv 2403.08540) find, follow
-# `L = E + (a M^eta + b M^-eta) C^-eta`, with `M` = tokens per parameter and `C` = 6 N D the training compute. One
-# exponent instead of Chinchilla's two. Fewer parameters mean narrower bands, if it is true. Is it, on our runs?
+# A colleague swears by a simpler law: over-trained models, so Gadre et al. 2024 (arXiv 2403.08540) find, follow `L = E
+# + (a M^eta + b M^-eta) C^-eta`, with `M` = tokens per parameter and `C` = 6 N D the training compute. One exponent
+# instead of Chinchilla's two. Fewer parameters mean narrower bands, if it is true. Is it, on our runs?
 #
-# Put into N and D, the powers cancel: `a (6 N^2)^-eta + b (6 D^2)^-eta`. Three amplitudes and one shape, and the loss is
-# linear in the amplitudes, which is all that the engine asks of a law.
+# Put into N and D, the powers cancel: `a (6 N^2)^-eta + b (6 D^2)^-eta`. Three amplitudes and one shape, and the loss
+# is linear in the amplitudes, which is all that the engine asks of a law.
 #
 # ## The law: thirty lines
 
@@ -55,18 +55,18 @@ class Overtraining(Law):
 
 
 # %% [markdown]
-# One row at a time, in published units, no JAX in sight: batching, pooling, noise and gradients are the engine's. A law
-# that breaks a rule is refused when it is registered, with a sentence that says which.
+# One row at a time, in published units, no JAX in sight: batching, pooling, noise and gradients are the engine's. A
+# law that breaks a rule is refused when it is registered, with a sentence that says which.
 #
 # ## The card: priors, each with its reason
 #
-# The prior of an amplitude is not on `a` itself, whose size nobody can guess, but on what its term is worth in nats for
-# a typical run of the data. A card is a TOML file; a mapping in its form does as well.
+# The prior of an amplitude is not on `a` itself, whose size nobody can guess, but on what its term is worth in nats
+# for a typical run of the data. A card is a TOML file; a mapping in its form does as well.
 
 # %%
 from pathlib import Path  # noqa: E402
 
-CARD = '''
+CARD = """
 name = "overtraining"
 law = "overtraining"
 summary = "Final losses of over-trained models, one exponent."
@@ -87,7 +87,7 @@ reason = "a few tenths of a nat, give or take a factor of e"
 [parameters.eta]
 prior = "lognormal(0.18, 0.4)"
 reason = "half of Chinchilla's exponents, most of which are about a third"
-'''
+"""
 Path("overtraining.toml").write_text(CARD)
 card = bl.load_card("overtraining.toml")
 print(card)
@@ -95,8 +95,8 @@ print(card)
 # %% [markdown]
 # ## The runs
 #
-# Made up, so that we know who is right: Chinchilla's law with exponents that *differ* (0.35 and 0.28), 40 runs, 0.4 % of
-# noise. The colleague's law is wrong here by construction. Do the data say so?
+# Made up, so that we know who is right: Chinchilla's law with exponents that *differ* (0.35 and 0.28), 40 runs, 0.4 %
+# of noise. The colleague's law is wrong here by construction. Do the data say so?
 
 # %%
 TRUTH = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 430.0, "beta": 0.28}
@@ -109,18 +109,19 @@ table["loss"] = loss * np.exp(0.004 * rng.standard_normal(40))
 runs = bl.Runs.from_frame(table)
 
 # %% [markdown]
-# `compare` fits each card to the cheapest runs, forecasts the dearest, and scores both; and leaves out one run at a time.
+# `compare` fits each card to the cheapest runs, forecasts the dearest, and scores both; and leaves out one run at a
+# time.
 
 # %%
-settings = {"seed": 0, "chains": 2, "warmup": 200, "draws": 400}
+settings = {"seed": 0, "chains": 2}
 found = bl.compare(runs, ["chinchilla", card], **settings)
 print(found)
 
 # %%
 far = pd.DataFrame({"run": ["7B"], "n_params": [7e9], "tokens": [2e12]})
-bands, fits = {}, {name: bl.fit(runs, name if name == "chinchilla" else card, **settings) for name in found.frame["model"]}
-for name, fit in fits.items():
-    bands[name] = bl.forecast(fit, at=far).frame.iloc[0]
+bands = {}
+for name, model in {"chinchilla": "chinchilla", "overtraining": card}.items():
+    bands[name] = bl.forecast(bl.fit(runs, model, **settings), at=far).frame.iloc[0]
     print(f"{name:>12}: 7B on 2T tokens {bands[name].curve_lo90:.3f} to {bands[name].curve_hi90:.3f} (90 %, curve)")
 true = get_law("chinchilla").loss(TRUTH, {"n_params": 7e9, "tokens": 2e12})
 print(f"       truth: {true:.3f}")
@@ -130,7 +131,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 figure = Figure(figsize=(6.4, 2.2), dpi=80, layout="constrained")
 ax = figure.subplots()
-for y, (name, band) in enumerate(bands.items()):
+for y, band in enumerate(bands.values()):
     ax.plot([band.curve_lo90, band.curve_hi90], [y, y], linewidth=7, alpha=0.5, solid_capstyle="butt")
     ax.plot([band.curve_mean], [y], "o", color="black", markersize=4)
 ax.axvline(true, color="black", linestyle=":", label="truth")

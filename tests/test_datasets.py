@@ -97,7 +97,7 @@ def test_a_set_is_fetched_once_checked_and_kept(mirror, tmp_path):
 
 def test_another_table_at_the_address_is_refused_and_not_kept(mirror, tmp_path):
     mirror[0].write_bytes(TABLE.replace(b"3.5", b"2.5"))
-    with pytest.raises(FileError, match="its SHA-256 is another. Nothing was kept"):
+    with pytest.raises(FileError, match=r"its SHA-256 is another\. Nothing was kept"):
         datasets.load("gadre-overtraining")
     assert not list((tmp_path / ".cache").rglob("*.csv"))
 

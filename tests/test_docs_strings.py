@@ -101,7 +101,10 @@ def test_errors_that_it_raises_itself_are_named(name):
     assert not missing, f"{name} raises {', '.join(missing)} and does not say so"
 
 
-@pytest.mark.parametrize("name", ["fit", "forecast", "load", "backtest", "plan", "next_runs", "anomalies", "compare", "what_if"])
+VERBS = ["fit", "forecast", "load", "backtest", "plan", "next_runs", "anomalies", "compare", "what_if"]
+
+
+@pytest.mark.parametrize("name", VERBS)
 def test_the_verbs_have_sections_and_units(name):
     text = text_of(name)
     assert "Parameters\n" in text

@@ -1,4 +1,4 @@
-"""The loss laws: ``LAWS`` by name, :func:`get_law`, and how to write one in ``base.py``; :func:`register` adds yours."""
+"""The loss laws: ``LAWS`` by name, :func:`get_law`, how to write one in ``base.py``; :func:`register` adds yours."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _try(law: Law, symbols: Mapping[str, Symbol], amplitudes: set[str]) -> None:
     """Evaluate the law at one row: the terms' names, and that each is proportional to its amplitude."""
     unknown = [c for c in law.covariates if c not in ROW]
     if unknown:
-        raise CardError(f"Law {law.name} reads {unknown[0]!r}. A row has {', '.join(ROW)}, or \"schedule\".")
+        raise CardError(f'Law {law.name} reads {unknown[0]!r}. A row has {", ".join(ROW)}, or "schedule".')
     row = {c: ROW[c] for c in (*law.covariates, *law.optional)}
     p = {name: _typical(s) for name, s in symbols.items()}
     try:

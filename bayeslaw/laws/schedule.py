@@ -84,7 +84,7 @@ class Schedule:
 
     @classmethod
     def cosine(cls, peak: float, total: int, warmup: int = 0, final_fraction: float = 0.1) -> Schedule:
-        """A linear ``warmup``, in steps, then half a cosine from ``peak`` to ``final_fraction * peak`` at step ``total``."""
+        """A linear ``warmup`` (steps), half a cosine from ``peak`` to ``final_fraction * peak`` at step ``total``."""
         return cls(*shapes.cosine(peak, total, warmup, final_fraction), warmup=warmup)
 
     @classmethod
@@ -107,7 +107,7 @@ class Schedule:
 
     @classmethod
     def two_stage(cls, peak: float, second: float, at: int, total: int, warmup: int = 0) -> Schedule:
-        """A linear ``warmup``, in steps, ``peak`` up to update ``at - 1``, and ``second`` from ``at`` on, to ``total``."""
+        """A linear ``warmup`` (steps), ``peak`` up to update ``at - 1``, ``second`` from ``at`` to ``total``."""
         return cls(*shapes.two_stage(peak, second, at, total, warmup), warmup=warmup)
 
     @classmethod
