@@ -53,7 +53,7 @@ class Prior:
 
     @classmethod
     def parse(cls, text: object, where: str) -> Prior:
-        """Read a prior; CardError names the place, what came and what would do."""
+        """Read the prior that ``text`` states; CardError names the place, ``where``, what came and what would do."""
         found = _PRIOR.match(text) if isinstance(text, str) else None
         try:
             if found is None:
@@ -132,9 +132,10 @@ class Card:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], where: str = "the card", *, above: tuple[str, ...] = ()) -> Card:
-        """Build a card from what its TOML says; CardError names the table and key that is wrong.
+        """Build a card from ``raw``, what its TOML says; CardError names the table and key that is wrong.
 
-        ``above`` names the files of the cards that extend this one, so that a circle is noticed.
+        ``where`` names the card in messages, ``above`` the files of the cards that extend this one, so that a circle is
+        noticed.
         """
         if "extends" in raw:
             parent = raw["extends"]

@@ -86,11 +86,11 @@ class Law(abc.ABC):
         """
 
     def loss(self, p: Mapping[str, Array], x: Mapping[str, Array]) -> Array:
-        """The law's loss of one row: the sum of its terms, nats per token."""
+        """The law's loss of one row, nats per token: the sum of its terms at parameters ``p`` and covariates ``x``."""
         return sum(self.terms(p, x).values())
 
     def unit_terms(self, p: Mapping[str, Array], ref: Mapping[str, Array]) -> dict[str, Array]:
-        """Nats that one unit of each amplitude is worth at the reference row ``ref``.
+        """Nats that one unit of each amplitude is worth at the reference row ``ref``, for shapes ``p``.
 
         The engine samples an amplitude as "this term's nats at the reference row", which the data settle far better
         than ``A`` itself (``A`` and ``alpha`` are correlated at 0.99 in a published fit). The default evaluates the

@@ -89,12 +89,12 @@ class Schedule:
 
     @classmethod
     def constant(cls, peak: float, total: int, warmup: int = 0) -> Schedule:
-        """A linear warm-up from 0 over ``warmup`` steps, then ``peak`` to the end."""
+        """A linear warm-up from 0 over ``warmup`` steps, then ``peak`` to the end, at step ``total``."""
         return cls(*shapes.constant(peak, total, warmup), warmup=warmup)
 
     @classmethod
     def cosine(cls, peak: float, total: int, warmup: int = 0, final_fraction: float = 0.1) -> Schedule:
-        """A warm-up, then half a cosine from ``peak`` to ``final_fraction * peak`` at step ``total``."""
+        """A linear ``warmup`` (steps), half a cosine from ``peak`` to ``final_fraction * peak`` at step ``total``."""
         return cls(*shapes.cosine(peak, total, warmup, final_fraction), warmup=warmup)
 
     @classmethod
@@ -107,7 +107,7 @@ class Schedule:
         shape: str = "linear",
         final_fraction: float | None = None,
     ) -> Schedule:
-        """Warm-up, stable, decay.
+        """Warm-up over ``warmup`` steps, stable at ``peak``, decay.
 
         ``decay`` up to 1 is a share of ``total``, above 1 a number of steps. ``shape`` is ``"linear"``,
         ``"exponential"``, ``"cosine"`` or ``"1-sqrt"``; the last rate is ``final_fraction * peak`` (default 0, and
@@ -117,7 +117,7 @@ class Schedule:
 
     @classmethod
     def two_stage(cls, peak: float, second: float, at: int, total: int, warmup: int = 0) -> Schedule:
-        """A warm-up, ``peak`` up to update ``at - 1``, and ``second`` from update ``at`` on."""
+        """A linear ``warmup`` (steps), ``peak`` up to update ``at - 1``, ``second`` from ``at`` to ``total``."""
         return cls(*shapes.two_stage(peak, second, at, total, warmup), warmup=warmup)
 
     @classmethod
@@ -161,7 +161,7 @@ class Schedule:
 
     @property
     def eta_peak(self) -> float:
-        """Highest rate."""
+        """Highest learning rate of the schedule."""
         return float(self.rates.max())
 
     def rate(self, steps: ArrayLike) -> NDArray[np.float64]:
@@ -262,6 +262,6 @@ class Schedule:
         }
 
     def covariates(self, steps: ArrayLike, m: int = 64) -> dict[str, NDArray[np.float64]]:
-        """``step`` and ``S1`` of shape (n,), one per row, and the run's ``seg_*`` of shape (m,)."""
+        """``step`` and ``S1`` of shape (n,), one for each of ``steps``, and the run's ``seg_*`` of shape (m,)."""
         t = np.asarray(steps, float)
         return {"step": t, "S1": self.sums(t), **self.segments(m)}
