@@ -87,6 +87,7 @@ LOOPED = {
 EXIT = {"K": 1e-7, "kappa": 2.0, "delta": 0.5, "J": 2.0}
 AT_STEP = {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 6.0}
 
+
 def _along_profiles(p):
     """Chinchilla's coefficients along profiles of equal 6 N D: what the isoflop law then has to be."""
     a, b = p["alpha"], p["beta"]
