@@ -37,10 +37,14 @@ if TYPE_CHECKING:
     from bayeslaw.forecast import Band as Band
     from bayeslaw.forecast import forecast as forecast
     from bayeslaw.laws import LAWS as LAWS
+    from bayeslaw.onward import Choice as Choice
+    from bayeslaw.onward import ahead as ahead
+    from bayeslaw.onward import suggest as suggest
     from bayeslaw.plan import Plan as Plan
     from bayeslaw.plan import plan as plan
     from bayeslaw.plan.next_runs import next_runs as next_runs
     from bayeslaw.readers import load as load
+    from bayeslaw.report import report as report
     from bayeslaw.storage import load_fit as load_fit
     from bayeslaw.whatif import what_if as what_if
 
@@ -53,11 +57,13 @@ _HOME: dict[str, str | None] = {
     "Band": "bayeslaw.forecast",
     "Bins": "bayeslaw.data.bins",
     "Card": "bayeslaw.cards",
+    "Choice": "bayeslaw.onward",
     "Fit": "bayeslaw.fit",
     "LAWS": "bayeslaw.laws",
     "Monitor": "bayeslaw.anomalies",
     "Plan": "bayeslaw.plan",
     "Runs": "bayeslaw.data.runs",
+    "ahead": "bayeslaw.onward",
     "anomalies": "bayeslaw.anomalies",
     "backtest": "bayeslaw.backtest",
     "cards": None,
@@ -73,6 +79,8 @@ _HOME: dict[str, str | None] = {
     "load_fit": "bayeslaw.storage",
     "next_runs": "bayeslaw.plan.next_runs",
     "plan": "bayeslaw.plan",
+    "report": "bayeslaw.report",
+    "suggest": "bayeslaw.onward",
     "what_if": "bayeslaw.whatif",
 }
 

@@ -79,6 +79,10 @@ def backtest(
     **options : to the way of splitting, see ``bayeslaw.splits``: ``origins=``, ``only=``, ``refit=`` for ``"origin"``,
         ``column=``, ``fit=``, ``test=`` for ``"split"``.
 
+    Returns
+    -------
+    Backtest. ``print`` it; ``frame`` has the scores of each run, coverage as fractions, errors in nats per token.
+
     Raises
     ------
     DataError

@@ -42,7 +42,7 @@ class Backtest:
 
     @classmethod
     def of(cls, scored: Sequence[Scored], meta: Mapping[str, Any]) -> Backtest:
-        """Put units together. FitError if none of them has an answer."""
+        """Put finished units, ``scored``, together; ``meta`` is what was asked. FitError if none has an answer."""
         tables = [s.points for s in scored if len(s.points)]
         if not tables:
             why = next((str(s.info["skipped"]) for s in scored if "skipped" in s.info), "there was nothing to score")
@@ -161,7 +161,8 @@ class Backtest:
             ) from None
 
     def told(self, fit: Any, rows: Frame, given: Frame | None = None) -> list[str]:
-        """Sentences on how forecasts of ``rows`` by ``fit`` are to be trusted; see ``bayeslaw.backtest_told``."""
+        """Sentences on how forecasts of ``rows`` by ``fit``, with the rows ``given`` known, are to be trusted; see
+        ``bayeslaw.backtest_told``."""
         from bayeslaw.backtest_told import told
 
         return told(self, fit, rows, given)

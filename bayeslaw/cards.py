@@ -18,9 +18,11 @@ from typing import Any
 from bayeslaw.errors import CardError
 from bayeslaw.laws import get_law
 
-LEVELS = ("group", "size", "recurrence", "exit_step")
+LEVELS = ("group", "size", "recurrence", "exit_step", "budget")
 _PRIOR = re.compile(r"^\s*(lognormal|logitnormal|normal)\s*\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)\s*$")
-_TOP = ("name", "extends", "law", "summary", "reference", "parameters", "offset", "run", "noise", "discrepancy")
+_TOP = ("name", "extends", "law", "summary", "reference")
+_TOP += ("parameters", "offset", "run", "noise", "discrepancy", "schedule")
+_SYMBOL = re.compile(r"(?!(?i:inf|infinity|nan)$)[A-Za-z]\w*")
 #: what a card that says nothing about errors gets
 DEFAULTS: dict[str, Any] = {
     "noise": {
@@ -38,20 +40,27 @@ DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Prior:
-    """``lognormal(median, sd of the log)``, ``logitnormal(median, sd of the logit)`` or ``normal(mean, sd)``."""
+    """``lognormal(median, sd of the log)``, ``logitnormal(median, sd of the logit)`` or ``normal(mean, sd)``.
+
+    The median of a lognormal may be another symbol of the law, ``lognormal(alpha, 0.1)``: ``around`` is then its name
+    and ``centre``, the median of their ratio, is 1.
+    """
 
     kind: str
     centre: float
     sd: float
+    around: str = ""
 
     @classmethod
     def parse(cls, text: object, where: str) -> Prior:
-        """Read a prior; CardError names the place, what came and what would do."""
+        """Read the prior that ``text`` states; CardError names the place, ``where``, what came and what would do."""
         found = _PRIOR.match(text) if isinstance(text, str) else None
         try:
             if found is None:
                 raise ValueError
-            kind, centre, sd = found[1], float(found[2]), float(found[3])
+            kind, sd = found[1], float(found[3])
+            around = found[2] if kind == "lognormal" and _SYMBOL.fullmatch(found[2]) else ""
+            centre = 1.0 if around else float(found[2])
         except ValueError:
             raise CardError(
                 f"{where}: cannot read the prior {text!r}. Write lognormal(median, sd of the log), "
@@ -63,7 +72,7 @@ class Prior:
                 f"{where}: {text!r} is not a distribution: its sd must be above 0, the median of a lognormal above 0 "
                 f"and that of a logitnormal between 0 and 1."
             )
-        return cls(kind, centre, sd)
+        return cls(kind, centre, sd, around)
 
     @property
     def location(self) -> float:
@@ -73,7 +82,7 @@ class Prior:
         return math.log(self.centre / (1 - self.centre)) if self.kind == "logitnormal" else self.centre
 
     def __str__(self) -> str:
-        return f"{self.kind}({self.centre:g}, {self.sd:g})"
+        return f"{self.kind}({self.around or format(self.centre, 'g')}, {self.sd:g})"
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,8 @@ class Parameter:
     """How one symbol of the law is modelled.
 
     ``prior`` is on the symbol itself for a shape, and on **its term's nats at the data's reference row** (geometric
-    means of the covariates) for an amplitude. ``slope`` is the prior of its change per e-fold of N, on the link
+    means of the covariates) for an amplitude. A shape's prior may have another shape's population value for its
+    median. ``slope`` is the prior of its change per e-fold of N, on the link
     scale. ``pool`` maps a level to the prior of the spread of that level's deviations, on the link scale.
     """
 
@@ -103,7 +113,8 @@ class Parameter:
 class Card:
     """A model card. ``offset`` maps a level to the prior of the spread of its members' shifts of the whole log loss;
     ``run`` maps run-level effects ("level" or an amplitude) to the prior of their relative sd;
-    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty; ``knot_step`` is in e-folds."""
+    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty; ``knot_step`` is in e-folds;
+    ``clock`` is the power of the learning rate that counts as progress (``laws/schedule.py``), ``clock_reason`` why."""
 
     name: str
     law: str
@@ -115,13 +126,16 @@ class Card:
     noise: Mapping[str, Reasoned]
     discrepancy: Mapping[str, Reasoned]
     knot_step: float = 0.5
+    clock: float = 1.0
+    clock_reason: str = ""
     source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any], where: str = "the card", *, above: tuple[str, ...] = ()) -> Card:
-        """Build a card from what its TOML says; CardError names the table and key that is wrong.
+        """Build a card from ``raw``, what its TOML says; CardError names the table and key that is wrong.
 
-        ``above`` names the files of the cards that extend this one, so that a circle is noticed.
+        ``where`` names the card in messages, ``above`` the files of the cards that extend this one, so that a circle is
+        noticed.
         """
         if "extends" in raw:
             parent = raw["extends"]
@@ -151,6 +165,7 @@ class Card:
                     f'reason, or start the card with extends = "{law.name}".'
                 )
             parameters[name] = _parameter(given[name], symbol, f"{where}, [parameters.{name}]")
+        _check_around(parameters, symbols, where)
         amplitudes = [s.name for s in law.symbols if s.kind == "amplitude"]
         offset = _reasoned(raw, "offset", where, list(LEVELS))
         run = _reasoned(raw, "run", where, ["level", *amplitudes])
@@ -164,9 +179,10 @@ class Card:
         discrepancy = _reasoned({"discrepancy": table}, "discrepancy", where, ["scale", "length"])
         if discrepancy and len(discrepancy) < 2:
             raise CardError(f"{where}: a discrepancy needs both scale and length.")
+        clock, why = _clock(raw, law, where)
         text = {k: str(raw.get(k, "")) for k in ("name", "law", "summary", "reference")}
         return cls(**text, parameters=parameters, offset=offset, run=run, noise=noise, discrepancy=discrepancy,
-                   knot_step=float(step), source=dict(raw))  # fmt: skip
+                   knot_step=float(step), clock=clock, clock_reason=why, source=dict(raw))  # fmt: skip
 
     def __str__(self) -> str:
         from bayeslaw.cards_text import describe
@@ -212,9 +228,36 @@ def _parameter(raw: object, symbol: Any, where: str) -> Parameter:
         if level not in LEVELS:
             raise CardError(f"{where}, pool: unknown level {level!r}. The levels are {', '.join(LEVELS)}.")
         pool[level] = Prior.parse(text, f"{where}, pool.{level}")
-        if pool[level].kind != "lognormal":
+        if pool[level].kind != "lognormal" or pool[level].around:
             raise CardError(f"{where}, pool.{level}: a spread is positive: write lognormal(median, sd of the log).")
     return Parameter(prior, str(raw.get("reason", "")), slope, pool)
+
+
+def _clock(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, str]:
+    """What [schedule] says: the clock, and why."""
+    table = _table(raw, "schedule", where)
+    unknown = [k for k in table if k not in ("clock", "reason")]
+    if unknown:
+        raise CardError(f"{where}, [schedule]: unknown key {unknown[0]!r}. It has clock, reason.")
+    if table and "schedule" not in law.covariates:
+        raise CardError(f"{where}, [schedule]: law {law.name} reads no learning-rate schedule.")
+    clock = table.get("clock", 1.0)
+    if isinstance(clock, bool) or not isinstance(clock, int | float) or not 0 < clock <= 2:
+        raise CardError(f"{where}, [schedule]: clock is a power of the learning rate between 0 and 2, not {clock!r}.")
+    return float(clock), str(table.get("reason", ""))
+
+
+def _check_around(parameters: Mapping[str, Parameter], symbols: Mapping[str, Any], where: str) -> None:
+    """A prior around another symbol: both are positive shapes, and the other's own prior is of numbers."""
+    shapes = [name for name, s in symbols.items() if s.kind == "shape" and s.link == "log"]
+    for name, spec in parameters.items():
+        other = spec.prior.around
+        if other and (other == name or name not in shapes or other not in shapes or parameters[other].prior.around):
+            raise CardError(
+                f"{where}, [parameters.{name}]: the prior {spec.prior} has a symbol for its median. Both it and {name} "
+                f"must be positive shapes of the law ({', '.join(shapes) or 'it has none'}), and the prior of the "
+                f"other one of numbers."
+            )
 
 
 def _reasoned(raw: Mapping[str, Any], key: str, where: str, allowed: list[str]) -> dict[str, Reasoned]:
@@ -227,8 +270,9 @@ def _reasoned(raw: Mapping[str, Any], key: str, where: str, allowed: list[str]) 
             raise CardError(f'{place}: needs prior = "..." and reason = "...".')
         prior = Prior.parse(value["prior"], place)
         expected = "normal" if name in ("by_x", "by_n") else "lognormal"
-        if prior.kind != expected:
-            raise CardError(f"{place}: its prior is a {expected}, not {value['prior']!r}.")
+        if prior.kind != expected or prior.around:
+            what = f"{expected} of numbers" if prior.around else expected
+            raise CardError(f"{place}: its prior is a {what}, not {value['prior']!r}.")
         out[name] = Reasoned(prior, str(value.get("reason", "")))
     return out
 

@@ -62,6 +62,8 @@ def describe(card: Card) -> str:
 def _head(card: Card, law: Law) -> str:
     title = f"{law.title} (model {card.name})"
     lines = [*_wrap(title), *_wrap(card.summary), "", *_wrap(law.formula, "  ", "      "), "", *_wrap(card.reference)]
+    if card.clock != 1:
+        lines += ["", *_wrap(f"Progress is summed with rates to the power {card.clock:g}: {card.clock_reason}")]
     return "\n".join(lines)
 
 
@@ -69,6 +71,7 @@ def _parameter(law: Law, name: str, spec: Parameter) -> _Row:
     symbol = law.symbol(name)
     amplitude = symbol.kind == "amplitude"
     unit = "" if amplitude or symbol.unit == "1" else f" ({symbol.unit})"
+    unit = f" (share of the reference row's {symbol.share_of})" if symbol.share_of else unit
     priors = [_show(spec.prior)]
     priors += [f"  slope {_show(spec.slope)}"] if spec.slope else []
     priors += [f"  {level} {_show(spread)}" for level, spread in spec.pool.items()]
@@ -123,6 +126,8 @@ def _legend(card: Card) -> str:
     text = "Priors read " + ", ".join(words for kind, words in KINDS.items() if kind in used) + "."
     text += " * is an amplitude: its prior is on its term's nats at the data's reference row, the geometric means of"
     text += " the covariates."
+    if any(prior.around for prior in _priors(card)):
+        text += " A symbol for a median is that symbol's value above all levels."
     if sloped:
         text += " Below a prior, slope is the change per e-fold of N, on the prior's own (log or logit) scale."
     if pooled:

@@ -92,7 +92,12 @@ def compare(
     unit : what leave-one-out leaves out.
     share : in (0, 1).
     schedules : as in ``fit``.
-    seed, **sampling : ``chains``, ``warmup``, ``draws``, ``max_bins`` as in ``fit``.
+    seed, progress, **sampling : as in ``fit``, the last ``chains``, ``warmup``, ``draws``, ``max_bins``.
+
+    Returns
+    -------
+    Comparison; ``print`` it. Its ``frame`` has the cards, best first, with scores in nats per observation, and
+    ``sentence`` says which to use.
 
     Raises
     ------

@@ -1,8 +1,11 @@
-"""Public loss curves by name: what there is, whose it is, under which licence, and ``load`` from a folder of yours.
+"""Public loss curves by name: what there is, whose it is, under which licence; ``load`` finds or fetches the table.
 
-Nothing is downloaded here. Each set is a table ``<folder>/<name>/runs.csv`` in bayeslaw's columns, made from the
-published files that ``source`` names; the folder is that of the environment variable ``BAYESLAW_DATA``, else
-``~/.cache/bayeslaw/data``. Sets whose authors state no licence are not listed.
+Each set is a table ``<name>/runs.csv`` in bayeslaw's columns, made from the published files that ``source`` names.
+``BAYESLAW_DATA`` says where the tables are: a folder, or the address (http or https) of a copy that someone keeps, such
+as a team's own server. From an address a table is downloaded once, checked against ``sha256``, and kept in
+``~/.cache/bayeslaw/data``, which is also where tables are looked for if the variable is not set. The authors' own
+repositories are not downloaded from: their raw files are not in this form. Sets whose authors state no licence are not
+listed.
 """
 
 from __future__ import annotations
@@ -92,13 +95,43 @@ DATASETS: dict[str, DataSet] = {entry.name: entry for entry in _ALL}
 
 
 def folder() -> Path:
-    """Where data sets are looked for: the environment variable ``BAYESLAW_DATA``, else ``~/.cache/bayeslaw/data``."""
+    """Where tables lie on this machine: ``BAYESLAW_DATA`` if it names a folder, else ``~/.cache/bayeslaw/data``."""
     chosen = os.environ.get("BAYESLAW_DATA")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "bayeslaw" / "data"
+    return Path(chosen) if chosen and not _is_address(chosen) else Path.home() / ".cache" / "bayeslaw" / "data"
+
+
+def fetch(name: str, address: str | None = None) -> Path:
+    """The path of a data set's table: the one in ``folder()``, else downloaded, checked and kept there.
+
+    Parameters
+    ----------
+    name : a key of ``DATASETS``, which shows source and licence.
+    address : of a copy of the tables (http or https), below which ``<name>/runs.csv`` lies; by default that of
+        ``BAYESLAW_DATA``, if it is one.
+
+    Raises
+    ------
+    FileError
+        There is no set of this name; or the table is neither here nor to be had, and the message says what was wanted
+        and where to put it; or what came is not the table, by its checksum: then nothing is kept.
+    """
+    entry = DATASETS.get(name)
+    if entry is None:
+        raise FileError(f"There is no data set {name!r}. There are {', '.join(DATASETS)}.")
+    home = folder() / name
+    here = next((home / file for file in (entry.file, "runs.csv", "runs.csv.gz") if (home / file).is_file()), None)
+    if here is not None:
+        return here
+    address = address or os.environ.get("BAYESLAW_DATA", "")
+    if not _is_address(address):
+        raise FileError(
+            f"The data set {name} is not in {folder()}, and no address of a copy is known. {_by_hand(entry, home)}"
+        )
+    return _download(f"{address.rstrip('/')}/{name}/{entry.file}", entry, home)
 
 
 def load(name: str) -> Runs:
-    """Read a data set from the folder; its source and licence stand in ``runs.notes``.
+    """Read a data set, fetched if need be (see ``fetch``); its source and licence stand in ``runs.notes``.
 
     Parameters
     ----------
@@ -106,32 +139,55 @@ def load(name: str) -> Runs:
 
     Returns
     -------
-    Runs, losses in nats per token. A table that differs from the one that bayeslaw was tested with is read too, and
-    a note says so.
+    Runs, losses in nats per token. A table in your own folder that differs from the one that bayeslaw was tested with
+    is read too, and a note says so.
 
     Raises
     ------
     FileError
-        There is no set of this name, or its table is not in the folder; the message says where it comes from and
-        where to put it.
+        As ``fetch``.
     DataError
         The table breaks the contract of ``Runs``.
     """
     from bayeslaw import readers
 
-    entry = DATASETS.get(name)
-    if entry is None:
-        raise FileError(f"There is no data set {name!r}. There are {', '.join(DATASETS)}.")
-    home = folder() / name
-    path = next((home / file for file in (entry.file, "runs.csv", "runs.csv.gz") if (home / file).is_file()), None)
-    if path is None:
-        raise FileError(
-            f"The data set {name} is not in {folder()}. bayeslaw does not download it: take it from {entry.source} "
-            f"({entry.licence}), make a table with the columns {entry.columns}, and put it at {home / entry.file}. "
-            f"If you have it elsewhere, set BAYESLAW_DATA to the folder that holds {name}/{entry.file}."
-        )
+    path = fetch(name)
+    entry = DATASETS[name]
     runs = readers.load(path)
     notes = [f"Data set {entry}"]
     if hashlib.sha256(path.read_bytes()).hexdigest() != entry.sha256:
         notes.append(f"{path.name} is not byte for byte the table that bayeslaw's own figures were made with.")
     return replace(runs, source=name, notes=(*runs.notes, *notes))
+
+
+def _is_address(text: str) -> bool:
+    return text.startswith(("http://", "https://"))
+
+
+def _by_hand(entry: DataSet, home: Path) -> str:
+    return (
+        f"Take it from {entry.source} ({entry.licence}), make a table with the columns {entry.columns}, and put it at "
+        f"{home / entry.file}; or set BAYESLAW_DATA to the folder or the address that holds {entry.name}/{entry.file}."
+    )
+
+
+def _download(url: str, entry: DataSet, home: Path) -> Path:
+    """Download to ``home``, whole and with the right checksum or not at all."""
+    try:
+        import pooch
+    except ImportError:
+        raise FileError(
+            f"To download {entry.name}, install pooch: pip install 'bayeslaw[fetch]'. {_by_hand(entry, home)}"
+        ) from None
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{entry.sha256}", fname=entry.file, path=home))
+    except ValueError as error:
+        if "hash" not in str(error).lower():
+            raise FileError(f"Cannot download {url}: {error}. {_by_hand(entry, home)}") from None
+        raise FileError(
+            f"What {url} holds is not the table of {entry.name}: its SHA-256 is another. Nothing was kept. "
+            f"{_by_hand(entry, home)}"
+        ) from None
+    except OSError as error:
+        raise FileError(f"Cannot download {url}: {error}. {_by_hand(entry, home)}") from None

@@ -1,59 +1,77 @@
-"""The demo's data: curves made up from published coefficients, until there are real ones to ship.
+"""Curves that come with the package, and the part of them that the demo fits and forecasts.
 
-The law is Chinchilla's form with the coefficients that Prairie et al. 2026 ("Parcae", arXiv 2604.12946) print for
-their 140M looped model; sizes are those of Ouro's family and two smaller ones. Each run is shifted by 0.2 % or so and
-every row is noisy.
+The curves are real: looped language models that ``examples/looplm`` trained; ``bayeslaw/curves/README.md`` says how.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
-SIZES = {"7M": 7e6, "18M": 18e6, "53M": 53e6, "134M": 134e6, "374M": 374e6, "778M": 778e6, "1.36B": 1.36e9}
-COEFFICIENTS = {"E": 2.662, "A": 522733.0, "alpha": 0.771, "B": 25420.0, "beta": 0.525}
+CURVES = Path(__file__).parent / "curves" / "looplm.parquet"
+#: runs that are no part of a law: too hot, corrupted, with the learning rate lowered at the end
+ODD = ("-hot", "-corrupt", "-decay")
+#: tokens by which warm-up is over and letter pairs are learned; no power law holds before
+SETTLED = 204_800
+#: rows of the run held back that the demo tells of
+HELD = 12
 ORIGIN = (
-    "Demo data: not recorded but made up, from the coefficients that Prairie et al. 2026 (arXiv 2604.12946) publish "
-    "for their 140M model, in Chinchilla's form, with 0.2 % of difference between runs and 0.4 % of noise per row."
+    "Demo data: the total losses of small looped language models, trained on Python's standard library "
+    "(examples/looplm). The largest model at its greatest depth is held back whole."
 )
-ROWS, HELD = 60, 8
 
 
-def demo_runs(seed: int = 7) -> Runs:
-    """Seven runs of 5e8 to 2e10 tokens; column ``split``: ``fit``, or ``test`` for what the demo forecasts.
+def looped_curves(group: str | None = None, *, odd: bool = False, steps: bool | None = None) -> Runs:
+    """Loss curves of looped language models: total losses and those of each recurrent step, one row per step.
 
-    Held back: of the 778M run all beyond 5e9 tokens, of the 1.36B run everything, at ``HELD`` points each. The notes
-    say where the numbers come from.
+    Parameters
+    ----------
+    group : the corpus, ``"code"`` or ``"prose"``; both if left out.
+    odd : whether runs that were made to go wrong, and branches whose learning rate decays, are among them.
+    steps : True for the losses of recurrent steps alone (rows with an ``exit_step``), False for total losses alone.
+    """
+    from bayeslaw.readers.loading import load
+
+    runs = load(CURVES)
+    frame = runs.frame
+    keep = frame["loss"].notna()
+    if group is not None:
+        keep &= frame["group"] == group
+    if not odd:
+        keep &= ~frame["run"].str.endswith(ODD)
+    if steps is not None:
+        keep &= frame["exit_step"].notna() == steps
+    return runs.where(keep.to_numpy())
+
+
+def settled(runs: Runs) -> Runs:
+    """The rows after warm-up, from ``SETTLED`` tokens on."""
+    return runs.where((runs.frame["tokens"] > SETTLED).to_numpy())
+
+
+def hardest(runs: Runs) -> str:
+    """Name of the largest model at the greatest depth that it was trained to."""
+    frame = runs.frame.sort_values(["n_params", "recurrence", "tokens"])
+    return str(frame["run"].iloc[-1])
+
+
+def demo_runs() -> Runs:
+    """Total losses on the corpus of code after warm-up, with a column ``split``.
+
+    ``"test"`` is every row of the largest model at its greatest depth, thinned to ``HELD`` rows; ``"fit"`` the rest.
     """
     import numpy as np
-    import pandas as pd
 
-    from bayeslaw.data.runs import Runs
-    from bayeslaw.laws import get_law
-
-    rng = np.random.default_rng(seed)
-    law = get_law("chinchilla")
-    parts = []
-    for name, n_params in SIZES.items():
-        shift = 0.002 * rng.standard_normal()
-        last = 5e9 if name == "778M" else 2e10
-        known, ahead = np.geomspace(5e8, last, ROWS), np.geomspace(6e9, 2e10, HELD)
-        tokens = {"1.36B": np.geomspace(1e9, 2e10, HELD), "778M": np.concatenate([known, ahead])}.get(name, known)
-        split = np.full(len(tokens), "fit", object)
-        if name == "1.36B":
-            split[:] = "test"
-        elif name == "778M":
-            split[ROWS:] = "test"
-        loss = law.loss(COEFFICIENTS, {"n_params": n_params, "tokens": tokens})
-        loss = loss * np.exp(shift + 0.004 * rng.standard_normal(len(tokens)))
-        # 2**19 tokens a step, so that step and tokens agree to the row
-        step = np.round(tokens / 2**19)
-        parts.append(
-            pd.DataFrame(
-                {"run": name, "split": split, "n_params": n_params, "step": step, "tokens": step * 2**19, "loss": loss}
-            )
-        )
-    runs = Runs.from_frame(pd.concat(parts, ignore_index=True), source="the demo's made-up data")
-    return type(runs)(runs.frame, runs.facts, runs.mapping, runs.source, (*runs.notes, ORIGIN))
+    runs = settled(looped_curves("code", steps=False))
+    frame = runs.frame
+    held = (frame["run"] == hardest(runs)).to_numpy()
+    at = np.flatnonzero(held)
+    shown = np.zeros(len(frame), bool)
+    shown[at[np.linspace(0, len(at) - 1, HELD).round().astype(int)]] = True
+    runs = type(runs)(
+        frame.assign(split=np.where(held, "test", "fit")), runs.facts, runs.mapping, runs.source, (*runs.notes, ORIGIN)
+    )
+    return runs.where(~held | shown)

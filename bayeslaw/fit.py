@@ -125,7 +125,7 @@ def fit(
 
     Parameters
     ----------
-    runs : the training runs, see ``bayeslaw.load``.
+    runs : the training runs, losses in nats per token, see ``bayeslaw.load``.
     model : a card's name, its TOML file, a ``Card``, or a mapping in a card's form.
     seed : same seed, data, card and machine give the same draws.
     chains, warmup : 4 chains of 300 warm-up iterations by default.

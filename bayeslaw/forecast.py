@@ -86,7 +86,7 @@ def forecast(
 
     Returns
     -------
-    Band, whose frame has exactly one row per row of ``at``, in its order, with a fresh index.
+    Band, whose frame has exactly one row per row of ``at``, in its order, with a fresh index; nats per token.
 
     Raises
     ------

@@ -77,6 +77,10 @@ def what_if(
     levels, draws, seed, backtest : as in ``forecast``.
     rows : rows of each band, evenly spaced from now to the end.
 
+    Returns
+    -------
+    WhatIf, whose ``frame`` has one row per schedule: the final loss and the gain over the first, nats per token.
+
     Raises
     ------
     FitError

@@ -41,7 +41,10 @@ def _programs(layout: Any):
     def batch(y, data):
         return jax.vmap(lambda one: value(one, data))(y)
 
-    return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value)), jax.jit(batch)
+    def coordinates(y, data):
+        return jax.vmap(lambda one: to_z(layout, data["prior"], one))(y)
+
+    return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value)), jax.jit(batch), jax.jit(coordinates)
 
 
 def quick_fit(
@@ -66,7 +69,7 @@ def quick_fit(
             problem = replace(problem, data={**problem.data, "rows": {**problem.data["rows"], "mask": mask}})
         data = jax.tree.map(jnp.asarray, problem.data)
         layout = problem.layout
-        gradient, hessian, batch = _programs(layout)
+        gradient, hessian, batch, coordinates = _programs(layout)
 
         def function(y):
             f, g = gradient(y, data)
@@ -91,5 +94,5 @@ def quick_fit(
         log_w = -np.asarray(batch(y, data)) - log_q
         log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
         pick, worth, k = resampled(log_w, rng, draws)
-        z = np.asarray(jax.jit(jax.vmap(lambda one: to_z(layout, data["prior"], one)))(jnp.asarray(y[pick])))
+        z = np.asarray(coordinates(jnp.asarray(y[pick]), data))
     return bl.Fit(card, problem, z[None], {}, {"seed": seed, "k": k, "ess": worth})

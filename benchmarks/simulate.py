@@ -142,7 +142,7 @@ def coordinates(problem: Problem, slots: dict[str, Any]) -> np.ndarray:
 
 
 def natural(problem: Problem, linked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """From the link scale: shapes as they are, amplitudes in nats at the reference row."""
+    """From the link scale: shapes as they are, amplitudes in nats and offsets as shares of the reference row."""
     undo = {"log": np.exp, "logit": lambda u: 1 / (1 + np.exp(-u)), "identity": np.asarray}
     return {e.symbol: undo[e.link](linked[e.symbol]) for e in problem.layout.entries}
 
@@ -150,6 +150,7 @@ def natural(problem: Problem, linked: dict[str, np.ndarray]) -> dict[str, np.nda
 def published(problem: Problem, linked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Symbols in the published formula's units: an amplitude is its nats over its term's basis at the reference."""
     law, p = get_law(problem.layout.law), natural(problem, linked)
+    p |= {s.name: p[s.name] * problem.reference[s.share_of] for s in law.symbols if s.share_of}
     kinds = {e.symbol: e.kind for e in problem.layout.entries}
     basis = law.terms({k: np.ones_like(v) if kinds[k] == "amplitude" else v for k, v in p.items()}, problem.reference)
     return {k: v / basis[k] if kinds[k] == "amplitude" else v for k, v in p.items()}

@@ -14,10 +14,13 @@ from bayeslaw.laws import get_law
 NAMES = (
     "annealed",
     "chinchilla",
+    "chinchilla-balanced",
     "chinchilla-interaction",
     "iso-depth",
+    "isoflop",
     "looped-depth",
     "looped-stepwise",
+    "looped-stepwise-exponential",
     "looped-total",
     "multi-power",
 )
@@ -54,7 +57,7 @@ def test_shipped_card_is_complete(name):
     card = load_card(name)
     assert card.name == name
     assert list(card.parameters) == [s.name for s in get_law(card.law).symbols]
-    assert card.law == name
+    assert card.law == ("chinchilla" if name == "chinchilla-balanced" else name)
     assert card.summary.endswith(".")
     assert re.search(r"arXiv \d{4}\.\d{5}", card.reference)
     for where, reason in reasons(card).items():
@@ -119,6 +122,15 @@ def test_interaction_is_a_weak_prior_about_chinchilla():
     assert round(100**0.15, 2) == 2
 
 
+def test_balanced_exponents_lie_close_together_and_are_shared():
+    card, plain = load_card("chinchilla-balanced"), load_card("chinchilla")
+    assert card.parameters["beta"].prior == Prior("lognormal", 1.0, 0.1, "alpha")
+    assert [name for name, spec in card.parameters.items() if spec.pool] == ["E", "A", "B"]
+    for name in ("E", "A", "alpha", "B"):
+        assert card.parameters[name].prior == plain.parameters[name].prior
+    assert "A symbol for a median is that symbol's value" in " ".join(str(card).split())
+
+
 def test_iso_depth_does_not_assume_its_answer():
     phi = load_card("iso-depth").parameters["phi"]
     lo, hi = phi.prior.centre * np.exp(np.array([-1.645, 1.645]) * phi.prior.sd)
@@ -164,6 +176,7 @@ def test_extending_does_not_change_the_parent():
 
 def test_long_words_and_numbers_still_fit():
     words = {"E": {"prior": "lognormal(1.5, 0.3)", "reason": "see https://example.org/" + "long/" * 30}}
+    words["t1"] = {"prior": "lognormal(1e6, 1.5)"}
     card = load_card({"name": "x" * 90, "extends": "looped-total", "summary": "", "parameters": words})
     assert max(map(len, str(card).splitlines())) <= 80
     assert "lognormal(1e6, 1.5)" in str(card)

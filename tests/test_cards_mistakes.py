@@ -20,6 +20,7 @@ from bayeslaw.errors import CardError
         ("lognormal(0.35, 0.4)", Prior("lognormal", 0.35, 0.4), np.log(0.35)),
         (" normal( -1e-1 , 2)", Prior("normal", -0.1, 2.0), -0.1),
         ("logitnormal(0.999, 0.7)", Prior("logitnormal", 0.999, 0.7), np.log(999)),
+        ("lognormal(alpha, 0.1)", Prior("lognormal", 1.0, 0.1, "alpha"), 0.0),
     ],
 )
 def test_priors_are_read_and_written(text, prior, location):
@@ -28,7 +29,7 @@ def test_priors_are_read_and_written(text, prior, location):
     assert prior.location == pytest.approx(location)
 
 
-@pytest.mark.parametrize("text", ["cauchy(0, 1)", "normal(0)", "normal(0, 1, 2)", "lognormal(a, 1)", "", 3, None])
+@pytest.mark.parametrize("text", ["cauchy(0, 1)", "normal(0)", "normal(0, 1, 2)", "normal(a, 1)", "", 3, None])
 def test_unreadable_priors(text):
     with pytest.raises(CardError) as error:
         Prior.parse(text, "here")
@@ -95,6 +96,34 @@ MISTAKES = {
         {"extends": "annealed", "parameters": {"lam": {"prior": "lognormal(1, 1)"}}},
         r"lam lies between 0 and 1: its prior is a logitnormal\.",
     ),
+    "around itself": (
+        {"parameters": {"beta": {"prior": "lognormal(beta, 0.1)"}}},
+        r"the prior lognormal\(beta, 0\.1\) has a symbol for its median\. Both .* shapes of the law \(alpha, beta\)",
+    ),
+    "around each other": (
+        {"parameters": {"beta": {"prior": "lognormal(alpha, 0.1)"}, "alpha": {"prior": "lognormal(beta, 0.1)"}}},
+        r"\[parameters\.alpha\]: the prior lognormal\(beta, 0\.1\) has a symbol",
+    ),
+    "around nothing": (
+        {"parameters": {"beta": {"prior": "lognormal(omega, 0.1)"}}},
+        r"\[parameters\.beta\]: the prior lognormal\(omega, 0\.1\) has a symbol",
+    ),
+    "around an amplitude": (
+        {"parameters": {"beta": {"prior": "lognormal(B, 0.1)"}}},
+        r"\[parameters\.beta\]: the prior lognormal\(B, 0\.1\) has a symbol",
+    ),
+    "an amplitude around a shape": (
+        {"parameters": {"A": {"prior": "lognormal(alpha, 0.1)"}}},
+        r"\[parameters\.A\]: the prior lognormal\(alpha, 0\.1\) has a symbol",
+    ),
+    "a spread around a symbol": (
+        {"parameters": {"E": {"pool": {"group": "lognormal(alpha, 1)"}}}},
+        r"pool\.group: a spread is positive: write lognormal",
+    ),
+    "noise around a symbol": (
+        {"noise": {"sigma": {"prior": "lognormal(alpha, 1)"}}},
+        r"\[noise\.sigma\]: its prior is a lognormal of numbers, not 'lognormal\(alpha, 1\)'",
+    ),
     "wrong kind of slope": (
         {"parameters": {"E": {"slope": "lognormal(1, 1)"}}},
         r"\[parameters\.E\], slope: a slope may have either sign: write normal\(mean, sd\)\.",
@@ -133,6 +162,14 @@ MISTAKES = {
     "half a discrepancy": (
         {"discrepancy": {"length": False}},
         r"the card: a discrepancy needs both scale and length\.",
+    ),
+    "clock of a law without a schedule": (
+        {"schedule": {"clock": 0.8}},
+        r"\[schedule\]: law chinchilla reads no learning-rate schedule\.",
+    ),
+    "unknown key of the schedule": (
+        {"schedule": {"tempo": 1}},
+        r"\[schedule\]: unknown key 'tempo'\. It has clock, reason\.",
     ),
     "knots": ({"discrepancy": {"step": 0}}, r"\[discrepancy\]: step is the knots' distance in e-folds .* above 0: 0\."),
     "knots in words": ({"discrepancy": {"step": "wide"}}, r"\[discrepancy\]: step is the knots' distance .*: 'wide'\."),
@@ -224,3 +261,16 @@ def test_a_file_that_is_no_toml(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CardError, match=rf"^{re.escape(str(path))} is not a TOML file: "):
         load_card(path)
+
+
+@pytest.mark.parametrize("clock", [0, -1, 3, True, "fast"])
+def test_a_clock_is_a_power_between_0_and_2(clock):
+    with pytest.raises(CardError, match=r"\[schedule\]: clock is a power of the learning rate between 0 and 2"):
+        load_card({"extends": "multi-power", "name": "mine", "schedule": {"clock": clock}})
+
+
+def test_a_card_may_set_the_clock_and_says_so():
+    card = load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": 0.9, "reason": "measured so"}})
+    assert card.clock == 0.9
+    assert "rates to the power 0.9: measured so" in str(card)
+    assert "to the power" not in str(load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": 1}}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -80,7 +79,9 @@ class Engine:
 
     def forecast(self, fit, at, given=None, levels=(0.5, 0.9), seed=0, backtest=None):
         self.asked |= {"at": at, "given": given, "levels": levels, "seed": seed}
-        frame = at.frame[[c for c in ("run", "n_params", "step", "tokens") if c in at.frame]].reset_index(drop=True)
+        frame = at.frame[[c for c in ("run", "n_params", "recurrence", "step", "tokens") if c in at.frame]].reset_index(
+            drop=True
+        )
         frame["mean"] = frame["median"] = np.linspace(3, 2.5, len(frame))
         for name in (f"{100 * level:g}" for level in levels):
             for side, sign in (("lo", -1), ("hi", 1)):
@@ -284,19 +285,66 @@ def test_models():
     assert [model["name"] for model in json.loads(run("models", "--json").stdout)["models"]] == names
 
 
-def test_demo_fits_forecasts_and_draws_into_the_current_folder(engine, monkeypatch, tmp_path):
-    runs = bayeslaw.Runs.from_frame(LOG)
-    monkeypatch.setitem(sys.modules, "bayeslaw.demo", SimpleNamespace(demo_runs=lambda: runs, ORIGIN="Made up."))
+@pytest.fixture
+def export(tmp_path, monkeypatch):
+    """A W&B export of one run's loss, as its charts give it; the current folder is a fresh one."""
     monkeypatch.chdir(tmp_path)
-    engine.width = 0.002
+    step = np.arange(1, 41) * 100
+    loss = 2 + 30 / step**0.5
+    table = {"Step": step, "big - train/loss": loss, "big - train/loss__MIN": loss, "big - train/loss__MAX": loss}
+    pd.DataFrame(table).to_csv("export.csv", index=False)
+    return tmp_path
+
+
+def test_forecast_of_an_export_chooses_fits_tells_and_draws(engine, export, monkeypatch):
+    monkeypatch.setitem(bayeslaw.__dict__, "ahead", lambda fit, **how: _ahead(how))
+    result = run("forecast", "export.csv", "--batch-tokens", "4M", "--to", "2T", "--save", "big.nc")
+    assert engine.asked["model"] == "power-law"
+    assert "model power-law: one run" in result.stderr
+    assert "learning rate is not in the log" in result.stderr
+    assert "big at 2T tokens: 2.5000 nats, 90 % between 1.6000 and 3.4000" in result.stdout
+    assert (export / "export.csv.forecast.png").read_bytes().startswith(b"\x89PNG")
+    assert (export / "big.nc").is_file()
+    assert not list(export.glob(".*"))
+
+
+def _ahead(how):
+    rows = pd.DataFrame({"run": "big", "step": np.linspace(5e3, 5e5, 12), "tokens": np.linspace(2e10, 2e12, 12)})
+    assert how["tokens"] == "2T"
+    return bayeslaw.Runs.from_frame(rows, need_loss=False)
+
+
+def test_forecast_of_a_log_that_cannot_reach_its_target_fits_nothing(engine, export):
+    assert "--batch-tokens 4M" in run("forecast", "export.csv", "--to", "2T", code=2).stderr
+    assert "step 4,000" in run("forecast", "export.csv", "--to-step", "100", code=2).stderr
+    assert not engine.asked
+    assert not list(export.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["export.csv"], "--to 2T"),
+        (["export.csv", "--to", "2T", "--to-step", "5"], "in one way"),
+        (["export.csv", "--to-step", "9000", "--given", "x.csv"], "is a log"),
+        (["fit.nc", "--to", "2T", "--model", "chinchilla"], "is a fit already"),
+        (["fit.nc", "other.nc", "--to", "2T"], "one fit, or logs"),
+    ],
+)
+def test_forecast_says_which_options_go_together(engine, export, args, words):
+    assert words in " ".join(run("forecast", *args, code=2).stderr.split())
+
+
+def test_demo_fits_forecasts_and_draws_into_the_current_folder(engine, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     engine.ok = False  # whatever the verdict, the demo itself has done its work
     result = run("demo", "--quiet")
     assert result.stderr == ""
-    assert engine.asked["model"] == "chinchilla"
-    assert engine.asked["given"].names == ("b",)
-    assert list(engine.asked["at"].frame["split"]) == ["test", "test"]
+    assert engine.asked["model"] == "looped-total"
+    assert "test" not in set(engine.asked["runs"].frame["split"])
     assert result.stdout.startswith("Fit of chinchilla.\n\nrun ")
     verdict = " ".join(result.stdout.splitlines()[-2:])
-    assert verdict.startswith("Verdict: the sampling cannot be trusted yet, and 1 of the 2 losses held back lie in ")
+    assert verdict.startswith("Verdict: the sampling cannot be trusted yet, and ")
+    assert " of the 12 losses held back lie in their 90 % band (11 expected" in verdict
     assert (tmp_path / "bayeslaw_demo.png").read_bytes().startswith(b"\x89PNG")
-    assert run("demo").stderr.startswith("bayeslaw: Made up.\n")
+    assert run("demo").stderr.startswith("bayeslaw: Demo data: ")

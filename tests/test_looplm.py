@@ -95,7 +95,7 @@ def test_block_is_tied(looplm):
     assert sum(leaf.size for leaf in jax.tree.leaves(deep)) == 12 * 8**2 + 2 * 8 + 8 + 9 + 128 * 8
     block = 12 * 8**2 + 2 * 8  # four matrices of 12 width^2 entries in all, two norms
     assert train.counts(configs[1]) == {"n_params": block + 8 + 9, "n_params_recurrent": block, "n_embedding": 128 * 8}
-    tokens = np.arange(12)
+    tokens = np.arange(12)[None]
     np.testing.assert_array_equal(deep(tokens)[0][0], shallow(tokens)[0][0])  # same seed: the first step is the same
     assert not np.allclose(deep(tokens)[0][1], deep(tokens)[0][0])
     assert jax.tree.structure(shallow.block) == jax.tree.structure(deep.block)
@@ -103,10 +103,10 @@ def test_block_is_tied(looplm):
 
 def test_model_sees_no_future(looplm):
     model = looplm["train"].initial(looplm["train"].Config("x", "toy", 8, 2))[0]
-    tokens = np.arange(12)
+    tokens = np.arange(12)[None]
     changed = np.where(tokens < 7, tokens, 99)
-    np.testing.assert_array_equal(model(tokens)[0][:, :7], model(changed)[0][:, :7])
-    assert not np.allclose(model(tokens)[0][:, 7:], model(changed)[0][:, 7:])
+    np.testing.assert_array_equal(model(tokens)[0][:, :, :7], model(changed)[0][:, :, :7])
+    assert not np.allclose(model(tokens)[0][:, :, 7:], model(changed)[0][:, :, 7:])
 
 
 def test_same_seed_same_curve_and_learning_happens(looplm, tiny, corpus, tmp_path):

@@ -68,6 +68,10 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     fit : a posterior: then residuals are taken against its law's curve for each run instead of the raw losses.
     rate : false alarms per step asked for, in all kinds together.
 
+    Returns
+    -------
+    Anomalies, whose ``frame`` has one row per event; magnitudes in nats per token.
+
     Raises
     ------
     DataError

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from bayeslaw.baselines.base import HUBER, Answer, Ask, Frame, NotApplicable, fill, thin
+from bayeslaw.baselines.base import Answer, Ask, Frame, NotApplicable, fill, thin
+from bayeslaw.laws.huber import DELTA, huber_error, log_loss
 
 REPLICATES, ROWS_OF_A_RUN, REFINED = 100, 40, 12
 #: Hoffmann et al. 2022, section 3.3: log A, log B, log E, alpha, beta
@@ -32,9 +33,9 @@ def chinchilla(ask: Ask) -> Answer:
             count = np.bincount(ask.rng.integers(code.max() + 1, size=code.max() + 1), minlength=code.max() + 1)
             replicates.append(_fit(x, y, count[code].astype(float), [best]))
         at = _x(ask.at.iloc[where])
-        residuals = y - _log_loss(best, x)[0]
+        residuals = y - log_loss(best, x)[0]
         residuals *= np.sqrt(len(y) / max(len(y) - 5, 1))
-        curves = np.exp(np.stack([_log_loss(p, at)[0] for p in [best, *replicates]]))
+        curves = np.exp(np.stack([log_loss(p, at)[0] for p in [best, *replicates]]))
         fill(answer, where, curves[0], curves[1:], residuals, ask)
     return answer
 
@@ -59,25 +60,10 @@ def _x(frame: Frame) -> np.ndarray:
     return np.log(frame[["n_params", "tokens"]].to_numpy(float))
 
 
-def _log_loss(p: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log loss (n,) and the softmax shares (n, 3) of its three terms."""
-    terms = np.stack([p[0] - p[3] * x[:, 0], p[1] - p[4] * x[:, 1], np.full(len(x), p[2])], axis=1)
-    top = terms.max(axis=1, keepdims=True)
-    weights = np.exp(terms - top)
-    total = weights.sum(axis=1, keepdims=True)
-    return (top + np.log(total))[:, 0], weights / total
-
-
 def _objective(p: np.ndarray, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
-    value, share = _log_loss(p, x)
-    r = value - y
-    small = np.abs(r) <= HUBER
-    cost = np.where(small, 0.5 * r**2, HUBER * (np.abs(r) - 0.5 * HUBER))
-    slope = weight * np.where(small, r, HUBER * np.sign(r))
-    grad = np.array([slope @ share[:, 0], slope @ share[:, 1], slope @ share[:, 2],
-                     -slope @ (share[:, 0] * x[:, 0]), -slope @ (share[:, 1] * x[:, 1])])  # fmt: skip
+    value, grad = huber_error(p, x, y, weight)
     # in units of the threshold: L-BFGS stops on absolute changes
-    return float(weight @ cost) / HUBER**2, grad / HUBER**2
+    return value / DELTA**2, grad / DELTA**2
 
 
 def _starts(x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import cell, drawable, emit_json, emit_table, json_option, rows_of
+from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, json_option, rows_of
 from bayeslaw.cli.reading import Reading, reading_options
 
 #: kinds of which a person should hear through the exit code; the others are history
@@ -90,7 +90,7 @@ def anomalies(
     if plot is not None:
         from bayeslaw.plots.anomalies import plot_anomalies
 
-        plot_anomalies(found, only[0] if only else None).savefig(plot)
+        draw(plot_anomalies(found, only[0] if only else None), plot)
         say(f"drew {plot}")
     if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)

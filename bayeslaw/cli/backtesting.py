@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import drawable, emit_json, emit_table, json_option, rows_of, writable
+from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, rows_of, writable
 from bayeslaw.cli.reading import Reading, reading_options
 
 seed_option = click.option(
@@ -116,7 +116,7 @@ def backtest(
     if plot is not None:
         from bayeslaw.plots.calibration import plot_calibration
 
-        plot_calibration(result).savefig(plot)
+        draw(plot_calibration(result), plot)
         say(f"drew {plot}")
 
 

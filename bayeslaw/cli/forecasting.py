@@ -1,4 +1,4 @@
-"""``bayeslaw forecast``: bands for rows that have no loss yet."""
+"""``bayeslaw forecast``: bands for what has no loss yet, from a saved fit or straight from a log."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from typing import Any
 
 import click
 
-from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import cell, drawable, emit_json, emit_table, json_option, rows_of, writable
+from bayeslaw.cli import onward
+from bayeslaw.cli.guard import BAD_NEWS, OK, say
+from bayeslaw.cli.output import (
+    cell,
+    draw,
+    drawable,
+    emit_json,
+    emit_table,
+    json_option,
+    rows_of,
+    writable,
+    write_csv,
+)
 from bayeslaw.cli.reading import Reading, reading_options
 
 #: columns of a band that say which row it is, in the order in which a person reads them
@@ -28,13 +39,17 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[fl
     return tuple(round(percent / 100, 6) for percent in percents)
 
 
-@click.command()
-@click.argument("path", metavar="FIT")
-@click.option("--at", metavar="FILE", help="The rows to forecast: a table like the log, without losses.")
+@click.command(short_help="Forecast losses: of a log, or from a saved fit.")
+@click.argument("paths", metavar="LOG...|FIT", nargs=-1, required=True)
+@click.option("--to", metavar="TOKENS", help="Continue the runs to this many tokens, e.g. 2T.")
+@click.option("--to-step", metavar="STEP", help="Continue the runs to this optimizer step.")
+@click.option("--at", metavar="FILE", help="Instead: the rows to forecast, a table like the log without losses.")
 @click.option("--schedule", "schedules", multiple=True, metavar="LINE",
-              help="Instead of --at: how a run would go on, e.g. wsd:decay=0.2 (decay from now).")  # fmt: skip
-@click.option("--run", metavar="RUN", help="With --schedule: the run that goes on.")
-@click.option("--given", metavar="FILE", help="What is known of those runs so far: a log.")
+              help="Instead: how the learning rate of a run goes on, e.g. wsd:decay=0.2 (decay from now).")  # fmt: skip
+@click.option("--run", metavar="RUN", help="The run that goes on; by default all that are short of the target.")
+@click.option("--given", metavar="FILE", help="With a FIT: what is known of those runs so far, a log.")
+@click.option("-m", "--model", metavar="CARD", help="With a LOG: the model card to fit.  [what suits the log]")
+@click.option("--save", metavar="FIT", help="With a LOG: save the fit, for more forecasts, plans and reports.")
 @reading_options
 @click.option("--levels", default="50,90", show_default=True, callback=_levels, help="Levels of the bands, per cent.")
 @click.option(
@@ -43,68 +58,137 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[fl
 @click.option("--backtest", "tested", metavar="FILE",
               help="A saved backtest: how such bands have held.  [FIT.backtest.json]")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Write the band as CSV; - is stdout.")
-@click.option("--plot", metavar="FILE", help="Draw the band, e.g. band.png.")
+@click.option("--plot", metavar="FILE",
+              help="Draw the band: .png, .svg or .pdf.  [of a LOG: LOG.forecast.png here]")  # fmt: skip
+@click.option("--no-plot", is_flag=True, help="With a LOG: draw nothing.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 @json_option
+@click.pass_context
 def forecast(
-    path: str,
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    to: str | None,
+    to_step: str | None,
     at: str | None,
     schedules: tuple[str, ...],
     run: str | None,
     given: str | None,
+    model: str | None,
+    save: str | None,
     reading: Reading,
     levels: tuple[float, ...],
     seed: int,
     tested: str | None,
     output: str | None,
     plot: str | None,
+    no_plot: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
-    """Forecast the loss of rows from a saved fit.
+    """Forecast losses, with bands.
 
-    Prints a table; --json and -o give all columns. lo90 and hi90 bound an observed loss with probability 90 per cent,
-    curve_lo90 and curve_hi90 the smooth curve beneath the noise.
+    Of a LOG: chooses the model card that suits it and says why, fits it, and continues the runs to a target, with a
+    table, a sentence and a picture. Of a FIT, as `bayeslaw fit` or --save writes it: the same without a new fit.
+
+    lo90 and hi90 bound an observed loss with probability 90 per cent, curve_lo90 and curve_hi90 the smooth curve
+    beneath the noise; --json and -o give all columns. The exit code is 1 if the fit cannot be trusted.
 
     With --schedule it tells where a run would end under each learning-rate schedule: what a line leaves out (peak,
     warm-up, and for wsd the total of a decay from now) is taken from the run.
     """
     import bayeslaw
 
-    if (at is None) == (not schedules):
-        raise click.UsageError("Say what to forecast: rows with --at FILE, or a schedule with --schedule LINE.")
-    if run is not None and not schedules:
-        raise click.UsageError("--run goes with --schedule; the rows of --at name their runs themselves.")
+    if sum(bool(way) for way in (to, to_step, at, schedules)) != 1:
+        raise click.UsageError(
+            "Say what to forecast, in one way: --to 2T (tokens), --to-step 50000, rows with --at FILE, or --schedule "
+            "LINE."
+        )
+    if run is not None and at is not None:
+        raise click.UsageError("--run does not go with --at, whose rows name their runs themselves.")
     if as_json and output == "-":
         raise click.UsageError("--json and -o - both want stdout; leave one of them out.")
-    writable(output)
+    ready = onward.is_fit(paths[0])
+    _of_logs_or_fits(ready, paths, given=given, model=model, save=save)
+    if plot is None and not ready and not no_plot and not as_json and output != "-":
+        plot = f"{Path(paths[0]).name}.forecast.png"
+    for file in (output, save):
+        writable(file)
     drawable(plot)
-    known = None if given is None else reading.read(given)
-    backtest = stored_backtest(path, tested)
-    if at is None:
+    talk: Callable[[str], None] = (lambda text: None) if quiet else say
+    names = [run] if run else None
+    rows = None if at is None else reading.read(at, need_loss=False)
+    log = known = None
+    if ready:
+        known = None if given is None else reading.read(given)
+        fits, backtest = [bayeslaw.load_fit(paths[0])], stored_backtest(paths[0], tested)
+    else:
+        log = reading.read(paths)
+        if to is not None or to_step is not None:
+            bayeslaw.ahead(
+                log, tokens=to, step=to_step, names=[run] if run else None
+            )  # a target that is none: said now
+        elif run is not None:
+            log.select(run)
+        choice = onward.chosen(log, model, schedule=bool(schedules), talk=talk)
+        fits = list(onward.fits(log, choice, run, seed, quiet))
+        backtest = stored_backtest(paths[0], tested)
+        if save is not None:
+            if len(fits) > 1:
+                raise click.UsageError(f"--save takes one fit, and {len(fits)} runs were fitted apart; choose --run.")
+            fits[0].save(save)
+            talk(f"saved the fit as {save}")
+    failed = [fit for fit in fits if not fit.check().ok] if not ready else []
+    for fit in failed:
+        say(str(fit.check()))
+    if schedules:
         from bayeslaw.cli.whatif import answer
 
         found = bayeslaw.what_if(
-            bayeslaw.load_fit(path), run, schedules=schedules, given=known, levels=levels, seed=seed, backtest=backtest
+            fits[0], run, schedules=schedules, given=known, levels=levels, seed=seed, backtest=backtest
         )
-        answer(found, levels, output, plot, as_json)
-        return
-    rows = reading.read(at, need_loss=False)
-    band = bayeslaw.forecast(bayeslaw.load_fit(path), at=rows, given=known, levels=levels, seed=seed, backtest=backtest)
+        answer(found, levels, output, plot, as_json, talk)
+        ctx.exit(BAD_NEWS if failed else OK)
+    bands = []
+    for fit in fits:
+        names = [run] if run else None
+        table = (
+            rows
+            if rows is not None
+            else bayeslaw.ahead(fit if known is None else known, tokens=to, step=to_step, names=names)
+        )
+        bands.append(bayeslaw.forecast(fit, at=table, given=known, levels=levels, seed=seed, backtest=backtest))
+    band = onward.joined(bands)
     for note in band.notes:
-        say(note)
+        talk(note)
     if output is not None:
-        with click.open_file(output, "w", encoding="utf-8") as file:
-            band.frame.to_csv(file, index=False, lineterminator="\n")
+        write_csv(band.frame, output)
     if as_json:
         emit_json(
             "forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame), notes=list(band.notes)
         )
     elif output != "-":
-        print_band(band.frame, levels)
+        print_band(band.frame if at is not None else onward.milestones(band.frame), levels, quiet=quiet)
+        if at is None:
+            for sentence in onward.sentences(band.frame, max(levels)):
+                click.echo(f"\n{sentence}")
     if plot is not None:
         from bayeslaw.plots.bands import plot_band
 
-        plot_band(band, known, given=known, level=max(levels)).savefig(plot)
-        say(f"drew {plot}")
+        draw(plot_band(band, known if log is None else log, given=known, level=max(levels)), plot)
+        talk(f"drew {plot}")
+    ctx.exit(BAD_NEWS if failed else OK)
+
+
+def _of_logs_or_fits(ready: bool, paths: tuple[str, ...], *, given: Any, model: Any, save: Any) -> None:
+    if ready and len(paths) > 1:
+        raise click.UsageError(f"{paths[0]} is a fit: give one fit, or logs.")
+    for name, value, fitting in (("--given", given, True), ("--model", model, False), ("--save", save, False)):
+        if value is not None and ready is not fitting:
+            raise click.UsageError(
+                f"{name} goes with a saved fit, and {paths[0]} is a log: what is known of the runs stands there."
+                if fitting
+                else f"{name} goes with a log, and {paths[0]} is a fit already."
+            )
 
 
 def stored_backtest(path: str, tested: str | None) -> Any:

@@ -110,3 +110,23 @@ def drawable(path: str | None) -> None:
     writable(path)
     if path is not None and Path(path).suffix.lower() not in PICTURES:
         raise click.UsageError(f"cannot draw {path}: name a file that ends in {', '.join(PICTURES)}.")
+
+
+def write_csv(frame: Any, path: str) -> None:
+    """Write a DataFrame as CSV, whole or not at all; to stdout where ``path`` is ``-``."""
+    from bayeslaw.files import written_whole
+
+    if path == "-":
+        click.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
+        return
+    with written_whole(Path(path)) as draft:
+        frame.to_csv(draft, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def draw(figure: Any, path: str) -> None:
+    """Save a picture in the format of the path's suffix, whole or not at all."""
+    from bayeslaw.files import written_whole
+
+    target = Path(path)
+    with written_whole(target) as draft:
+        figure.savefig(draft, format=target.suffix[1:].lower())

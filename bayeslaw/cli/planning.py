@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import drawable, emit_json, emit_table, json_option, plain, rows_of
+from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, plain, rows_of
 
 UNITS = {"n_params": "parameters", "tokens": "tokens", "recurrence": "recurrent steps", "loss": "nats per token",
          "tokens_per_param": "tokens per parameter", "loss_observed": "nats per token", "flops": "FLOP"}  # fmt: skip
@@ -105,7 +105,7 @@ def plan(
         from bayeslaw.plots.planning import plot_plan
 
         line = frontier(fit, group=group, limits=limits, high=max(found.flops * 3, found.reach.flops[1] * 3))
-        plot_plan(found, line).savefig(plot)
+        draw(plot_plan(found, line), plot)
         say(f"drew {plot}")
 
 
@@ -154,7 +154,7 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
     if plot is not None:
         from bayeslaw.plots.planning import plot_target
 
-        plot_target(found).savefig(plot)
+        draw(plot_target(found), plot)
         say(f"drew {plot}")
 
 

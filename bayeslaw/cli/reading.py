@@ -28,7 +28,7 @@ class Reading:
 
         columns = {name: source for name, source in self.columns.items() if need_loss or name != "loss"}
         files = [paths] if isinstance(paths, str) else list(paths)
-        return bayeslaw.load(
+        runs = bayeslaw.load(
             files[0] if len(files) == 1 else files,
             columns=columns or None,
             n_params=self.n_params,
@@ -36,6 +36,10 @@ class Reading:
             batch_tokens=self.batch_tokens,
             need_loss=need_loss,
         )
+        context = click.get_current_context(silent=True)
+        if context is not None and context.find_root().params.get("verbose"):
+            click.echo(runs.explain(), err=True)
+        return runs
 
 
 def _columns(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

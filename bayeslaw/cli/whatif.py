@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
 from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import cell, emit_json, emit_table, rows_of
+from bayeslaw.cli.output import cell, draw, emit_json, emit_table, rows_of, write_csv
 
 if TYPE_CHECKING:
     from bayeslaw.whatif import WhatIf
 
 
-def answer(found: WhatIf, levels: tuple[float, ...], output: str | None, plot: str | None, as_json: bool) -> None:
-    """Print the what-if table, write the bands as CSV, draw them; notes go to stderr."""
+def answer(
+    found: WhatIf,
+    levels: tuple[float, ...],
+    output: str | None,
+    plot: str | None,
+    as_json: bool,
+    talk: Callable[[str], None],
+) -> None:
+    """Print the what-if table, write the bands as CSV, draw them; notes go to ``talk``."""
     import pandas as pd
 
     for note in found.notes:
-        say(note)
+        talk(note)
     if output is not None:
         bands = pd.concat([b.frame.assign(schedule=name) for name, b in found.bands.items()], ignore_index=True)
-        with click.open_file(output, "w", encoding="utf-8") as file:
-            bands.to_csv(file, index=False, lineterminator="\n")
+        write_csv(bands, output)
     if as_json:
         columns = list(found.frame.columns)
         emit_json("what-if", columns, levels=list(levels), rows=rows_of(found.frame), notes=list(found.notes))
@@ -31,8 +38,8 @@ def answer(found: WhatIf, levels: tuple[float, ...], output: str | None, plot: s
     if plot is not None:
         from bayeslaw.plots.whatif import plot_what_if
 
-        plot_what_if(found, level=max(levels)).savefig(plot)
-        say(f"drew {plot}")
+        draw(plot_what_if(found, level=max(levels)), plot)
+        talk(f"drew {plot}")
 
 
 def _print(found: WhatIf, levels: tuple[float, ...]) -> None:

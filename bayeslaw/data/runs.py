@@ -100,7 +100,11 @@ class Runs:
         default_run: str = "run",
         **constants: Any,
     ) -> Runs:
-        """As ``from_frame``, from what a reader returns. ``default_run`` names the run of a table without run names."""
+        """As ``from_frame``, whose ``columns``, ``batch_tokens``, ``need_loss``, ``source`` and ``constants`` it takes.
+
+        ``table`` is what a reader returns; ``default_run`` names the run of a table without run names. DataError as
+        there.
+        """
         constants = {name: value for name, value in constants.items() if value is not None}
         for name in constants:
             if not is_canonical(name) or name == "loss":
@@ -249,7 +253,11 @@ class Runs:
     def bins(
         self, *, per_decade: float | None = None, max_bins: int = 40, first: float | None = None, linear: float = 0.5
     ) -> Bins:
-        """The curves reduced to bins, see ``bayeslaw.data.bins.bin_runs``; remembered per choice of parameters."""
+        """The curves reduced to bins; remembered per choice of parameters.
+
+        ``per_decade`` bins per decade of tokens, at most ``max_bins`` of them, from ``first`` on, the share ``linear``
+        of them evenly spaced: see ``bayeslaw.data.bins.bin_runs``.
+        """
         from bayeslaw.data.bins import bin_runs
 
         key = (per_decade, max_bins, first, linear)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from bayeslaw.cards import Card, Prior
 from bayeslaw.data.runs import Runs
+from bayeslaw.engine.budgets import wants_budgets, with_budgets
 from bayeslaw.engine.layout import Entry, Layout
 from bayeslaw.engine.rows import SEGMENTS, padded_rows, schedules_of
 from bayeslaw.errors import FitError
@@ -23,7 +24,9 @@ from bayeslaw.laws import Schedule, get_law
 
 #: a pooled level with more members than this would put too many coordinates into NUTS
 MOST_MEMBERS = 64
-COLUMN_OF_LEVEL = {"group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step"}
+COLUMN_OF_LEVEL = {
+    "group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step", "budget": "budget",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,15 @@ def lay_out(
     law = get_law(card.law)
     if points and (card.run or card.discrepancy):
         notes.append("One point per run: the run level and the discrepancy are dropped, the noise is Student-t.")
+    if wants_budgets(card, points, notes):
+        bins = with_budgets(bins)
     series, code = series_table(bins)
     levels = _levels(card, series, points, notes)
     for level, members in levels.items():
         series[f"{level}_index"] = member_index(level, members, series)
     slopes = _slopes(card, series, notes)
     axis = axis_of(bins)
-    reference = _reference(law, bins, code, series, axis, schedules)
+    reference = _reference(card, bins, code, series, axis, schedules)
     layout, grid = _layout(card, bins, levels, slopes, points, axis, reference)
     rows = padded_rows(law, bins, code, series, list(levels), reference, axis, schedules)
     data = {
@@ -147,7 +152,8 @@ def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     keys = ["run"] + (["exit_step"] if "exit_step" in frame else [])
     code = frame.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
     first = pd.Index(code).duplicated()
-    keep = [c for c in [*keys, "group", "n_params", "recurrence", "n_params_once", "n_params_recurrent"] if c in frame]
+    constant = ("group", "budget", "n_params", "recurrence", "n_params_once", "n_params_recurrent")
+    keep = [c for c in (*keys, *constant) if c in frame]
     table = frame.loc[~first, keep].reset_index(drop=True)
     if "spread" in frame:
         table["row_noise"] = row_noise(frame, code)
@@ -247,9 +253,10 @@ def _slopes(card: Card, series: pd.DataFrame, notes: list[str]) -> set[str]:
 
 
 def _reference(
-    law: Any, bins: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, axis: str | None, lr: Mapping[str, Schedule]
+    card: Card, bins: pd.DataFrame, code: np.ndarray, series: pd.DataFrame, axis: str | None, lr: Mapping[str, Schedule]
 ) -> dict[str, float]:
-    """Geometric means over all bins, each series counting once."""
+    """Geometric means over all bins, each series counting once; of schedules the highest rate, and the card's clock."""
+    law = get_law(card.law)
     weight = 1 / np.bincount(code)[code]
 
     def centre(values: np.ndarray) -> float:
@@ -260,10 +267,11 @@ def _reference(
     ref = {c: centre(bins[c].to_numpy(float)) for c in columns}
     if "schedule" in law.covariates:
         ref["eta_peak"] = max(lr[r].eta_peak for r in series["run"])
+        ref["clock"] = card.clock
         steps, runs = bins["step"].to_numpy(float), series["run"].to_numpy()[code]
         s1 = np.empty(len(bins))
         for run in np.unique(runs):
-            s1[runs == run] = lr[str(run)].sums(steps[runs == run])
+            s1[runs == run] = lr[str(run)].sums(steps[runs == run], card.clock)
         ref["S1"] = centre(s1)
     known = "n_params" in series and bool(series["n_params"].notna().all())
     ref["log_n"] = float(np.log(series["n_params"]).mean()) if known else 0.0
@@ -292,7 +300,8 @@ def _layout(
     entries = []
     for symbol in law.symbols:
         pool = tuple((lv, len(levels[lv])) for lv in card.parameters[symbol.name].pool if lv in levels)
-        entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool))
+        around = card.parameters[symbol.name].prior.around
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool, around))
     offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
     if points:
         return Layout(law.name, tuple(entries), "points", offsets), {"start": 0.0, "step": 1.0}

@@ -18,6 +18,7 @@ import pandas as pd
 
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import COLUMN_OF_LEVEL, Problem, member_index, row_noise, series_table, usable
+from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.predict import curve_draws, evidence_draws
 from bayeslaw.engine.rows import padded_rows, schedules_of
@@ -90,6 +91,8 @@ def conditioned(
     law = get_law(problem.layout.law)
     target = usable(law, at.frame, "rows to forecast")
     _need_step(law, target)
+    if "budget" in problem.levels:
+        target = with_budgets(target, problem.levels["budget"])
     series, code = series_table(target)
     known, from_given = _known(problem, series, given, notes)
     schedules = _schedules(law, problem, at, given, declared)

@@ -24,13 +24,17 @@ Link = Literal["log", "logit", "identity"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One symbol of the law: its link, whether it has a slope in log N, and the levels it is pooled over."""
+    """One symbol of the law: its link, whether it has a slope in log N, and the levels it is pooled over.
+
+    ``around``: the symbol whose population value is the median of its own; its coordinate is then their log ratio.
+    """
 
     symbol: str
     kind: Literal["amplitude", "shape"]
     link: Link
     slope: bool = False
     levels: tuple[tuple[str, int], ...] = ()
+    around: str = ""
 
 
 @dataclass(frozen=True)

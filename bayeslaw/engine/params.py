@@ -26,6 +26,9 @@ def values(layout: Layout, prior: Mapping[str, Array], z: Array) -> dict[str, Ar
             tau = out.setdefault(f"{slot.name}:tau", prior["scale"][where][0])
             value = tau * z[where] if slot.kind == "scaled" else value
         out[slot.name] = jnp.exp(value) if slot.kind == "positive" else value
+    for entry in layout.entries:
+        if entry.around:
+            out[entry.symbol] = out[entry.symbol] + out[entry.around]
     return out
 
 
@@ -70,10 +73,11 @@ def to_published(layout: Layout, linked_values: Mapping[str, Array], ref: Mappin
     """Link-scale values (scalars) → the law's symbols in published units.
 
     An amplitude is sampled as its term's nats at the reference row; dividing by what one unit is worth there gives
-    the published coefficient.
+    the published coefficient. An offset of a covariate is sampled as its share of that covariate there.
     """
     law = get_law(layout.law)
     p = {e.symbol: natural(e.link, linked_values[e.symbol]) for e in layout.entries}
+    p |= {s.name: p[s.name] * ref[s.share_of] for s in law.symbols if s.share_of}
     unit = law.unit_terms(p, ref)
     return {s: v / unit[s] if s in unit else v for s, v in p.items()}
 

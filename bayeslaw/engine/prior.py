@@ -72,7 +72,8 @@ def prior_curves(
     if "schedule" in law.covariates:
         if schedule is None or "step" not in known:
             raise FitError(f"Law {law.name} reads a learning-rate schedule: give schedule= and the rows' step.")
-        seg, known["S1"] = schedule.segments(SEGMENTS), schedule.sums(known["step"])
+        seg = schedule.segments(SEGMENTS, clock=card.clock)
+        known["S1"] = schedule.sums(known["step"], card.clock)
     needed = [c for c in law.covariates if c != "schedule"]
     needed += ["n_params"] if any(e.slope for e in layout.entries) else []
     missing = [c for c in needed if c not in known]
@@ -100,7 +101,7 @@ def lone_layout(card: Card) -> Layout:
     for symbol in get_law(card.law).symbols:
         spec = card.parameters[symbol.name]
         pool = tuple((level, 1) for level in spec.pool)
-        entries.append(Entry(symbol.name, symbol.kind, symbol.link, spec.slope is not None, pool))
+        entries.append(Entry(symbol.name, symbol.kind, symbol.link, spec.slope is not None, pool, spec.prior.around))
     return Layout(card.law, tuple(entries), "curves", tuple((level, 1) for level in card.offset), tuple(card.run))
 
 

@@ -113,10 +113,10 @@ def padded_rows(
         steps = bins["step"].to_numpy(float)
         for i, run in enumerate(series["run"]):
             mine = by_series[first[i] : first[i] + counts[i]]
-            sums[mine] = schedules[run].sums(steps[mine])
+            sums[mine] = schedules[run].sums(steps[mine], reference["clock"])
         x["S1"] = fill(sums, reference["S1"])
         x["step"] = fill(steps, 500.0)
-        rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments)
+        rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments, reference)
     if "n_eff" in bins:
         rows["log_y"] = fill(np.log(bins["loss"].to_numpy(float)), 0.0)
         se2 = (bins["spread"] / bins["loss"]).to_numpy(float) ** 2 / bins["n_eff"].to_numpy(float)
@@ -129,13 +129,15 @@ def padded_rows(
     return rows
 
 
-def stretches(schedules: Sequence[Schedule], height: int, most: int) -> dict[str, Any]:
-    """The schedules' stretches in blocks of series that need about as many.
+def stretches(schedules: Sequence[Schedule], height: int, most: int, reference: Mapping[str, float]) -> dict[str, Any]:
+    """The schedules' stretches in blocks of series that need about as many; ``clock`` and ``eta_peak`` of ``reference``
+    say how progress is counted and from which rate drops are.
 
     ``blocks`` : each has ``series`` (b,), the series it holds, padded with the first, and ``seg_*`` (b, m).
     ``back`` : (height,) where each series lies when the blocks are laid one after another.
     """
-    found = [schedule.segments(most) for schedule in schedules]
+    clock, top = reference["clock"], reference["eta_peak"]
+    found = [schedule.segments(most, clock=clock, top=top) for schedule in schedules]
     needed = np.array([np.count_nonzero(f["seg_drop"]) for f in found])
     sizes = np.array([*(m for m in SHORT if m < most), most])
     size = sizes[np.searchsorted(sizes, needed)]

@@ -26,7 +26,9 @@ class Symbol:
 
     ``kind`` is ``"amplitude"`` when the term of the same name is proportional to the parameter (``A`` in
     ``A / N^alpha``) and ``"shape"`` otherwise. ``low`` and ``high`` bound its support; the default is the positive
-    half-line. ``unit`` is that of the published formula.
+    half-line. ``unit`` is that of the published formula. ``share_of`` names the covariate that the symbol is added to
+    (``t1`` in ``N + t1``): its prior is then on its share of that covariate at the reference row, so that one prior
+    serves models of ten thousand parameters and of ten billion.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Symbol:
     kind: Literal["amplitude", "shape"]
     low: float = 0.0
     high: float = float("inf")
+    share_of: str = ""
 
     @property
     def link(self) -> Literal["log", "logit", "identity"]:
@@ -83,11 +86,11 @@ class Law(abc.ABC):
         """
 
     def loss(self, p: Mapping[str, Array], x: Mapping[str, Array]) -> Array:
-        """The law's loss of one row: the sum of its terms, nats per token."""
+        """The law's loss of one row, nats per token: the sum of its terms at parameters ``p`` and covariates ``x``."""
         return sum(self.terms(p, x).values())
 
     def unit_terms(self, p: Mapping[str, Array], ref: Mapping[str, Array]) -> dict[str, Array]:
-        """Nats that one unit of each amplitude is worth at the reference row ``ref``.
+        """Nats that one unit of each amplitude is worth at the reference row ``ref``, for shapes ``p``.
 
         The engine samples an amplitude as "this term's nats at the reference row", which the data settle far better
         than ``A`` itself (``A`` and ``alpha`` are correlated at 0.99 in a published fit). The default evaluates the

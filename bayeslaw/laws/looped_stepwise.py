@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
-from bayeslaw.laws.base import Law
+from bayeslaw.laws.base import Law, Symbol
 from bayeslaw.laws.looped_total import LoopedTotal
+
+#: distance from the last step, in log T, below which a step is the last: the power's slope in kappa stays a number
+LEAST = 1e-6
+EXIT_SYMBOLS = (
+    Symbol("K", "what an exit costs that is a factor of e before the last", "nats / tokens^delta", "amplitude"),
+    Symbol("kappa", "how the cost rises with the distance of T from T_m in logs", "1", "shape"),
+    Symbol("delta", "exponent of tokens by which the cost grows", "1", "shape"),
+    Symbol("J", "what a step beyond the last costs, over an exit as far before it", "1", "shape"),
+)
+
+
+def off_depth(p, x):
+    """Nats that a step pays for not being the one that the model was trained to end with.
+
+    Before the last: for the capacity that training moves on to later steps. Beyond it (inference-time depth): the loop
+    leaves the states that it knows; runs that end at T_m say nothing of J, so that its prior is what a forecast has.
+    """
+    import jax.numpy as jnp
+
+    before = jnp.log(x["recurrence"] / x["exit_step"])
+    far = jnp.abs(before)
+    cost = p["K"] * jnp.maximum(far, LEAST) ** p["kappa"] * x["tokens"] ** p["delta"]
+    return jnp.where(far > LEAST, jnp.where(before < 0, p["J"] * cost, cost), 0.0)
+
+
+def off_depth_unit(p, ref):
+    """What a unit of K is worth at the reference row; at an exit a factor of e early where the row has the last."""
+    import jax.numpy as jnp
+
+    last = jnp.abs(jnp.log(ref["recurrence"] / ref["exit_step"])) <= LEAST
+    recurrence = jnp.where(last, jnp.e * ref["exit_step"], ref["recurrence"])
+    return off_depth({**p, "K": 1.0}, {**ref, "recurrence": recurrence})
 
 
 class LoopedStepwise(Law):
-    """``L = E + A / (N + t1)^alpha + B / (D + t2)^beta + C / (T + t3)^gamma``.
+    """``L = E + A / (N + t1)^alpha + B / (D + t2)^beta + C / (T + t3)^gamma + K * |ln(T_m / T)|^kappa * D^delta``.
 
-    Zhu et al. 2025 (Ouro, arXiv 2510.25741), the law of the step-wise loss: that of the total loss with T, the step
-    whose loss it is (``exit_step``), in place of T_m. The paper fits one law for each T_m, so pool runs of one
-    maximum depth (``group``) when fitting several.
+    The first four terms: Zhu et al. 2025 (Ouro, arXiv 2510.25741), the law of the step-wise loss, that of the total
+    loss with T, the step whose loss it is (``exit_step``), in place of T_m. The paper fits one law for each T_m, and
+    drops the points where a shallow step's loss rises with D. The last term is ours and explains them: a model that may
+    go on to T_m steps learns to use them, and the more it has learned, the less its early exits are worth. It is zero
+    at the last step, where the law is the published one. Beyond it (T > T_m) the term stands J times over: there losses
+    rise, where the published law lets them fall.
     """
 
     name = "looped-stepwise"
     title = "Looped, step by step"
-    formula = "L = E + A / (N + t1)^alpha + B / (D + t2)^beta + C / (T + t3)^gamma"
-    reference = "Zhu et al. 2025 (Ouro), arXiv 2510.25741, law of the step-wise loss"
-    covariates = ("n_params", "tokens", "exit_step")
-    along = ("B",)
-    symbols = LoopedTotal.symbols
+    formula = (
+        "L = E + A / (N + t1)^alpha + B / (D + t2)^beta + C / (T + t3)^gamma "
+        "+ K * |ln(T_m / T)|^kappa * D^delta * (J where T > T_m)"
+    )
+    reference = "Zhu et al. 2025 (Ouro), arXiv 2510.25741, law of the step-wise loss; the term of early exits is ours"
+    covariates = ("n_params", "tokens", "recurrence", "exit_step")
+    along = ("B", "K")
+    symbols = (*LoopedTotal.symbols, *EXIT_SYMBOLS)
 
     def terms(self, p, x):
         return {
@@ -28,4 +66,8 @@ class LoopedStepwise(Law):
             "A": p["A"] * (x["n_params"] + p["t1"]) ** -p["alpha"],
             "B": p["B"] * (x["tokens"] + p["t2"]) ** -p["beta"],
             "C": p["C"] * (x["exit_step"] + p["t3"]) ** -p["gamma"],
+            "K": off_depth(p, x),
         }
+
+    def unit_terms(self, p, ref):
+        return {**super().unit_terms(p, ref), "K": off_depth_unit(p, ref)}

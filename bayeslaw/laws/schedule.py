@@ -17,7 +17,11 @@ What the laws get (all of it from :meth:`Schedule.covariates`):
     the rate at its start minus the rate at its end (negative where the rate rises).
 
 A schedule with fewer stretches than asked for is padded with empty ones, whose drop is 0. The warm-up's increments
-are in S1 and never among the stretches.
+are in S1 and not among the stretches; but runs of several peak rates are told apart by one stretch in front, the drop
+from the highest of their peaks (``top``) to the run's own rate after its warm-up.
+
+**The clock.** How far training has come is told by summed rates, but twice the rate is less than twice the progress:
+with ``clock`` below 1 an update counts ``eta * (eta / ETA_UNIT) ** (clock - 1)``. At 1, the published laws' sums.
 """
 
 from __future__ import annotations
@@ -35,6 +39,12 @@ from bayeslaw.laws.segments import compress
 
 #: below this a rate counts as this, so that ``eta ** -gamma`` stays finite
 ETA_FLOOR = 1e-12
+#: the rate that counts as itself whatever the clock
+ETA_UNIT = 1e-3
+#: a straight line of rates is no straight line of their powers: it is cut into at most so many
+PIECES = 32
+#: peaks closer than this share of themselves are one
+SAME_RATE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +89,12 @@ class Schedule:
 
     @classmethod
     def constant(cls, peak: float, total: int, warmup: int = 0) -> Schedule:
-        """A linear warm-up from 0 over ``warmup`` steps, then ``peak`` to the end."""
+        """A linear warm-up from 0 over ``warmup`` steps, then ``peak`` to the end, at step ``total``."""
         return cls(*shapes.constant(peak, total, warmup), warmup=warmup)
 
     @classmethod
     def cosine(cls, peak: float, total: int, warmup: int = 0, final_fraction: float = 0.1) -> Schedule:
-        """A warm-up, then half a cosine from ``peak`` to ``final_fraction * peak`` at step ``total``."""
+        """A linear ``warmup`` (steps), half a cosine from ``peak`` to ``final_fraction * peak`` at step ``total``."""
         return cls(*shapes.cosine(peak, total, warmup, final_fraction), warmup=warmup)
 
     @classmethod
@@ -97,7 +107,7 @@ class Schedule:
         shape: str = "linear",
         final_fraction: float | None = None,
     ) -> Schedule:
-        """Warm-up, stable, decay.
+        """Warm-up over ``warmup`` steps, stable at ``peak``, decay.
 
         ``decay`` up to 1 is a share of ``total``, above 1 a number of steps. ``shape`` is ``"linear"``,
         ``"exponential"``, ``"cosine"`` or ``"1-sqrt"``; the last rate is ``final_fraction * peak`` (default 0, and
@@ -107,7 +117,7 @@ class Schedule:
 
     @classmethod
     def two_stage(cls, peak: float, second: float, at: int, total: int, warmup: int = 0) -> Schedule:
-        """A warm-up, ``peak`` up to update ``at - 1``, and ``second`` from update ``at`` on."""
+        """A linear ``warmup`` (steps), ``peak`` up to update ``at - 1``, ``second`` from ``at`` to ``total``."""
         return cls(*shapes.two_stage(peak, second, at, total, warmup), warmup=warmup)
 
     @classmethod
@@ -151,25 +161,36 @@ class Schedule:
 
     @property
     def eta_peak(self) -> float:
-        """Highest rate."""
+        """Highest learning rate of the schedule."""
         return float(self.rates.max())
 
     def rate(self, steps: ArrayLike) -> NDArray[np.float64]:
         """Rate at each of ``steps``; after the last knot the last rate."""
         return np.interp(np.asarray(steps, float), self.steps, self.rates)
 
-    def sums(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """S1: the rates of updates 1 to ``steps``, summed.
+    def sums(self, steps: ArrayLike, clock: float = 1.0) -> NDArray[np.float64]:
+        """S1: the rates of updates 1 to ``steps``, summed as the ``clock`` counts them.
 
-        Exact for whole steps, without walking them: between knots the rate is a straight line, whose sum over whole
-        steps is its integral plus half the difference of its ends. A fractional step (the centre of a bin)
-        interpolates.
+        Exact for whole steps at ``clock`` 1, without walking them: between knots the rate is a straight line, whose
+        sum over whole steps is its integral plus half the difference of its ends. A fractional step (the centre of a
+        bin) interpolates. With another clock, lines are cut into pieces, to about four digits.
         """
+        if clock != 1.0:
+            return self._counted(clock).sums(steps)
         t = np.asarray(steps, float)
         area = np.concatenate([[0.0], np.cumsum(np.diff(self.steps) * (self.rates[1:] + self.rates[:-1]) / 2)])
         i = np.clip(np.searchsorted(self.steps, t, side="right") - 1, 0, None)
         rate = self.rate(t)
         return area[i] + (t - self.steps[i]) * (rate + self.rates[i]) / 2 + (rate - self.rates[0]) / 2
+
+    def _counted(self, clock: float) -> Schedule:
+        """The schedule of what each update counts."""
+        bent = np.diff(self.rates) != 0
+        parts = np.where(bent, np.minimum(np.diff(self.steps), PIECES), 1).astype(int)
+        cuts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(self.steps[:-1], self.steps[1:], parts, strict=True)]
+        steps = np.unique(np.round(np.concatenate([*cuts, self.steps[-1:]])))
+        rates = self.rate(steps)
+        return Schedule(steps, np.where(rates > 0, ETA_UNIT * (rates / ETA_UNIT) ** clock, 0.0), self.warmup)
 
     def tissue_s2(self, steps: ArrayLike, lam: float) -> NDArray[np.float64]:
         """Tissue et al.'s S2 at ``steps``, update by update: the reference that the compressed sum is held to.
@@ -203,14 +224,19 @@ class Schedule:
         drop = -np.diff(eta)
         return k[drop != 0], eta[1:][drop != 0], drop[drop != 0]
 
-    def segments(self, m: int, edges: Sequence[float] | None = None) -> dict[str, NDArray[np.float64]]:
+    def segments(
+        self, m: int, edges: Sequence[float] | None = None, clock: float = 1.0, top: float | None = None
+    ) -> dict[str, NDArray[np.float64]]:
         """The schedule's life after the warm-up in ``m`` stretches: six arrays of shape (m,), see the module's head.
 
-        ``edges`` are steps that must be a boundary as well. Raises DataError if ``m`` is not positive.
+        ``edges`` are steps that must be a boundary as well; ``top`` the highest peak among the runs that are compared,
+        by default this schedule's own. Raises DataError if ``m`` is not positive.
         """
         if m < 1:
             raise DataError(f"A schedule needs at least one segment; got m={m}.")
-        start, end = compress(self.steps, self.rates, self.warmup, m, edges)
+        own = float(self.rate(self.warmup))
+        lower = top is not None and abs(top - own) > SAME_RATE * max(top, own)
+        start, end = compress(self.steps, self.rates, self.warmup, max(m - lower, 1), edges)
         rate0, rate1, n = self.rate(start), self.rate(end), np.maximum(end - start, 1.0)
         drop = rate0 - rate1
         # The updates of a stretch are start+1 ... end: their middle lies half a step after the stretch's own.
@@ -218,20 +244,24 @@ class Schedule:
         arrays = {
             "seg_step0": start,
             "seg_step1": end,
-            "seg_S0": self.sums(start),
-            "seg_S1": self.sums(end),
+            "seg_S0": self.sums(start, clock),
+            "seg_S1": self.sums(end, clock),
             "seg_eta": middle,
             "seg_drop": drop,
         }
-        pad = m - len(start)
+        if top is not None and lower:
+            first = max(self.warmup, 1)
+            head = (0.0, first, 0.0, self.sums(first, clock), own, top - own)
+            arrays = {k: np.concatenate([[v], a]) for (k, a), v in zip(arrays.items(), head, strict=True)}
+        pad = m - len(arrays["seg_drop"])
         fill = {"seg_step0": self.total, "seg_step1": self.total + 1, "seg_eta": self.eta_peak or 1.0}
-        last = float(self.sums(self.total))
+        last = float(self.sums(self.total, clock))
         return {
             key: np.concatenate([a, np.full(pad, fill.get(key, 0.0 if key == "seg_drop" else last))])
             for key, a in arrays.items()
         }
 
     def covariates(self, steps: ArrayLike, m: int = 64) -> dict[str, NDArray[np.float64]]:
-        """``step`` and ``S1`` of shape (n,), one per row, and the run's ``seg_*`` of shape (m,)."""
+        """``step`` and ``S1`` of shape (n,), one for each of ``steps``, and the run's ``seg_*`` of shape (m,)."""
         t = np.asarray(steps, float)
         return {"step": t, "S1": self.sums(t), **self.segments(m)}

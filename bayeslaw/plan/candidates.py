@@ -86,10 +86,12 @@ def candidates(
         cost = cost_of(surface)
         if not log_loss.size:
             log_loss = np.empty((surface.count, len(frame)))
-        for i in np.flatnonzero((groups == group) if group is not None else groups.isna()):
+        mine = np.flatnonzero((groups == group) if group is not None else groups.isna())
+        for i in mine:
             _complete(frame, int(i), surface, cost)
+        for i, budget in zip(mine, surface.budgets(frame.loc[mine]), strict=True):
             n, d, r = (float(frame[c][i]) for c in ("n_params", "tokens", "recurrence"))
-            log_loss[:, i] = np.log(surface.loss(n, d, r)[:, 0])
+            log_loss[:, i] = np.log(surface.loss(n, d, r, budget)[:, 0]) + surface.shift(budget)
             noise[i] = _noise(surface, n, d)
     size = np.round(np.log(frame["n_params"].to_numpy(float)) / 0.02).astype(int)
     shift = next(iter(found.values())).values.get("offset:size:tau")

@@ -56,6 +56,15 @@ def profiles(runs: Runs | pd.DataFrame, group: str | None = None) -> list[Profil
     return found
 
 
+def sweeps(frame: pd.DataFrame, group: str | None = None) -> int:
+    """Number of budgets at which four sizes or more were trained."""
+    try:
+        found = profiles(frame, group)
+    except PlanError:
+        return 0
+    return sum(len(np.unique(np.round(np.log(p.n_params), 2))) >= LEAST for p in found)
+
+
 def bottom(x: np.ndarray, loss: np.ndarray) -> float:
     """Where the parabola through (log x, loss) is lowest; NaN if it opens downward or there are too few sizes."""
     return float(_bottoms(x, loss, np.ones((1, len(x))))[0])

@@ -101,10 +101,14 @@ def next_runs(
     by : ``"value"``: the set of most expected saving less cost, none if that is below 0. ``"variance"``: the set that
         most narrows the loss at the big run's optimum, whatever it costs within the budget.
     group : the group that the big run belongs to. rates, limits : as in ``plan``.
-    search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates.
+    search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates. seed : of the posterior draws taken.
 
     Values and variances are the model's own: they take the law to hold from the cheapest candidate to the big run.
     Where public runs leave the law, choosing so did worse than chance (benchmarks/planning.md).
+
+    Returns
+    -------
+    NextRuns. ``print`` it; ``frame`` has a row per candidate, costs and savings in FLOP.
 
     Raises
     ------

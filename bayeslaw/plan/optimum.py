@@ -6,6 +6,7 @@ laws is ``B (C / k u^m)^-beta N^p``, ``p = m beta`` (with an interaction: ``m be
     N* = [alpha A (C / k u^m)^beta / (p B)]^(1 / (alpha + p))
 
 where the derivative of ``A N^-alpha`` plus that vanishes: Hoffmann et al. 2022 (arXiv 2203.15556), eq. 4, is m = 1.
+The isoflop law states N* itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from bayeslaw.errors import PlanError
 from bayeslaw.laws.chinchilla_interaction import N_REFERENCE
+from bayeslaw.laws.isoflop import C_REFERENCE
 from bayeslaw.plan.costs import Cost
 from bayeslaw.plan.flops import inference_flops
 from bayeslaw.plan.surface import Surface
@@ -140,9 +142,12 @@ def loss_at(surface: Surface, cost: Cost, limits: Limits, flops: Any, n_params: 
 
 def closed_form(surface: Surface, cost: Cost, flops: Any, recurrence: float = 1.0) -> np.ndarray | None:
     """N* (S,) of every draw without limits, None where there is no closed form; NaN for a draw without an optimum."""
-    if cost.power is None or surface.law.name not in ("chinchilla", "chinchilla-interaction", "iso-depth"):
+    if cost.power is None or surface.law.name not in ("chinchilla", "chinchilla-interaction", "isoflop", "iso-depth"):
         return None
     (k, m), p = cost.power, {name: v[:, 0] for name, v in surface.coefficients(recurrence).items()}
+    if surface.law.name == "isoflop":
+        # its profiles are of equal 6 N D: the budget's, where a token costs a multiple of N
+        return p["n_opt"] * (6 * np.asarray(flops) / (k * C_REFERENCE)) ** p["a"] if m == 1 else None
     share = surface.share(recurrence)
     worth = 1 - share + share * recurrence ** p["phi"] if "phi" in p else 1.0
     kappa = p.get("kappa", 0.0)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-#: Huber's delta in log loss, and Hoffmann et al.'s starting points thinned out
-DELTA = 1e-3
+from bayeslaw.laws.huber import DELTA, huber_error
+
+#: Hoffmann et al.'s starting points thinned out
 STARTS = [(a, b, e, alpha, beta) for a in (4.0, 8.0) for b in (4.0, 8.0, 12.0) for e in (0.0, 0.6) for alpha, beta in
           ((0.3, 0.3), (0.5, 0.5))]  # fmt: skip
 
@@ -38,21 +39,12 @@ def huber_fit(
     n_params: np.ndarray, tokens: np.ndarray, loss: np.ndarray, start: Surface3 | None = None, delta: float = DELTA
 ) -> Surface3:
     """Hoffmann et al. 2022, eq. 10: L-BFGS over (log A, log B, log E, alpha, beta), the best of the starts."""
-    log_n, log_d, y = np.log(n_params), np.log(tokens), np.log(loss)
+    x, y = np.log(np.stack([n_params, tokens], axis=1)), np.log(loss)
+    once = np.ones(len(y))
 
     def value(p: np.ndarray) -> tuple[float, np.ndarray]:
-        parts = np.stack([p[0] - p[3] * log_n, p[1] - p[4] * log_d, np.full_like(y, p[2])])
-        top = parts.max(axis=0)
-        weights = np.exp(parts - top)
-        total = weights.sum(axis=0)
-        residual = top + np.log(total) - y
-        weights /= total
-        small = np.abs(residual) <= delta
-        objective = np.where(small, 0.5 * residual**2, delta * (np.abs(residual) - 0.5 * delta))
-        slope = np.clip(residual, -delta, delta)
-        gradient = [slope @ weights[0], slope @ weights[1], slope @ weights[2]]
-        gradient += [-slope @ (weights[0] * log_n), -slope @ (weights[1] * log_d)]
-        return 1e4 * float(objective.sum()), 1e4 * np.array(gradient)
+        error, gradient = huber_error(p, x, y, once, delta)
+        return 1e4 * error, 1e4 * gradient
 
     starts = STARTS if start is None else [(np.log(start.A), np.log(start.B), np.log(start.E), start.alpha, start.beta)]
     bounds = [(-5, 40), (-5, 40), (-5, 3), (0.01, 3), (0.01, 3)]

@@ -15,11 +15,14 @@ from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import Rates, parse_budget
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, plug_in, regret_curve, sensitivity
+from bayeslaw.plan.isoflop import sweeps
 from bayeslaw.plan.optimum import Limits, optimum
 from bayeslaw.plan.reach import Reach, reach_of
 from bayeslaw.plan.surface import Surface
 
 QUANTITIES = ("n_params", "tokens", "recurrence", "tokens_per_param", "loss", "loss_observed")
+#: laws whose profiles' walls decide where the optimum goes, and from how many budgets on the runs could tell instead
+ADDITIVE, SWEEPS = ("chinchilla", "chinchilla-interaction"), 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +123,7 @@ def plan(
 
     Parameters
     ----------
-    fit : a fit of chinchilla, chinchilla-interaction, iso-depth or looped-total.
+    fit : a fit of chinchilla, chinchilla-interaction, isoflop, iso-depth or looped-total.
     flops : the budget: FLOP, or words ("2000 H100-hours", "$50k", "30 days on 64 H100"), see ``parse_budget``.
     target_loss : instead of a budget: plan for the median budget that reaches this loss (``plan.target`` tells more).
     group : the corpus or family to plan for; by default, where several were fitted, a new one.
@@ -159,6 +162,13 @@ def plan(
         notes.append(f"Planned for the median of the budgets that reach a loss of {target_loss:g}.")
     else:
         budget, known = parse_budget(flops, known)
+    if surface.law.name in ADDITIVE and surface.layout.likelihood == "points":
+        found = sweeps(surface.problem.bins, group)
+        if found >= SWEEPS:
+            notes.append(
+                f"The runs are sweeps at {found} budgets. Model isoflop lets every budget stray, and its intervals of "
+                "N* held where this model's were too narrow (benchmarks/planning.md)."
+            )
     best = optimum(surface, price, budget, bound)
     rng = np.random.default_rng(seed)
     table = pd.DataFrame(

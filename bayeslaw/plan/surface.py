@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.laws import get_law
@@ -42,10 +44,12 @@ class Surface:
         self.layout, self.problem = fit.problem.layout, fit.problem
         self.law = get_law(self.layout.law)
         alien = [c for c in self.law.covariates if c not in CHOICES]
-        if alien or not {"tokens"} <= set(self.law.covariates):
+        sizes = {"n_params", "n_params_once"} & set(self.law.covariates)
+        if alien or not sizes or "tokens" not in self.law.covariates:
             raise PlanError(
                 f"Model {fit.card.name} cannot be planned with: its law reads {', '.join(self.law.covariates)}, and a "
-                "plan needs one of parameters and tokens: chinchilla, chinchilla-interaction, iso-depth, looped-total."
+                "plan needs one of parameters and tokens: chinchilla, chinchilla-interaction, isoflop, iso-depth, "
+                "looped-total."
             )
         self.z = fit.draws(draws) if z is None else np.atleast_2d(z)
         self.rng = np.random.default_rng(seed)
@@ -61,7 +65,8 @@ class Surface:
         self.values = self._values()
         self.members = self._members(group)
         self._fresh: dict[str, np.ndarray] = {}
-        self._cache: dict[float, dict[str, np.ndarray]] = {}
+        self._cache: dict[tuple[float, str], dict[str, np.ndarray]] = {}
+        self._centred = False
 
     @property
     def count(self) -> int:
@@ -105,14 +110,20 @@ class Surface:
         name = f"{symbol}:{level}"
         if member is not None:
             return self.values[name][:, member]
+        if self._centred:
+            return np.zeros(self.count)
         if (name + key) not in self._fresh:
             self._fresh[name + key] = self.values[f"{name}:tau"] * self.rng.standard_normal(self.count)
         return self._fresh[name + key]
 
-    def coefficients(self, recurrence: float = 1.0) -> dict[str, np.ndarray]:
-        """Symbol → (S, 1) in published units, for models of this recurrence."""
-        if recurrence in self._cache:
-            return self._cache[recurrence]
+    def coefficients(self, recurrence: float = 1.0, budget: str = "") -> dict[str, np.ndarray]:
+        """Symbol → (S, 1) in published units, for models of this recurrence.
+
+        ``budget`` names one of the fit's budgets, or a new one (``engine.budgets``); "" is the budget planned for,
+        which is new too: its deviations are drawn.
+        """
+        if (recurrence, budget) in self._cache:
+            return self._cache[recurrence, budget]
         base: dict[str, np.ndarray] = {}
         for entry in self.layout.entries:
             u = self.values[entry.symbol]
@@ -121,14 +132,36 @@ class Surface:
                     there = [float(m) for m in self.problem.levels["recurrence"]]
                     member = there.index(float(recurrence)) if float(recurrence) in there else None
                     u = u + self._deviation(entry.symbol, level, member, f":{recurrence:g}")
+                elif level == "budget":
+                    u = u + self._deviation(entry.symbol, level, self._budget(budget), f":{budget}")
                 else:
                     u = u + self._deviation(entry.symbol, level, self.members.get(level), "")
             link = entry.link
             base[entry.symbol] = np.exp(u) if link == "log" else (1 / (1 + np.exp(-u)) if link == "logit" else u)
         unit = self.law.unit_terms(base, self.problem.data["ref"])
         out = {s: np.asarray(v / unit[s] if s in unit else v)[:, None] for s, v in base.items()}
-        self._cache[recurrence] = out
+        self._cache[recurrence, budget] = out
         return out
+
+    def budgets(self, frame: pd.DataFrame) -> list[str]:
+        """Names of the budgets of rows (n_params, tokens, flops), for a card that pools over budgets; else "" each."""
+        if "budget" not in self.problem.levels:
+            return [""] * len(frame)
+        mine = self.group
+        if mine is None and "group" in self.problem.bins and self.problem.bins["group"].nunique() == 1:
+            mine = str(self.problem.bins["group"].iloc[0])
+        named = frame.drop(columns="group", errors="ignore") if mine is None else frame.assign(group=mine)
+        return [str(b) for b in with_budgets(named, self.problem.levels["budget"])["budget"]]
+
+    def _budget(self, name: str) -> int | None:
+        known = self.problem.levels.get("budget", [])
+        return known.index(name) if name in known else None
+
+    def shift(self, budget: str) -> np.ndarray:
+        """Shift (S,) of the log losses of a budget's runs, drawn for one that is new; 0 where the card has none."""
+        if "budget" not in dict(self.layout.offsets):
+            return np.zeros(self.count)
+        return self._deviation("offset", "budget", self._budget(budget), f":{budget}")
 
     def share(self, recurrence: float) -> float:
         """Share of the parameters inside the loop, of models of this recurrence: as given, or as in the runs fitted."""
@@ -151,7 +184,7 @@ class Surface:
         share = self.share(recurrence)
         return n_params * (1 - share + share * recurrence)
 
-    def loss(self, n_params: Any, tokens: Any, recurrence: float = 1.0) -> np.ndarray:
+    def loss(self, n_params: Any, tokens: Any, recurrence: float = 1.0, budget: str = "") -> np.ndarray:
         """Loss (S, ...) of every draw, nats per token; ``n_params`` and ``tokens`` broadcast against (S, 1)."""
         share = self.share(recurrence)
         x = {
@@ -162,7 +195,7 @@ class Surface:
             "n_params_recurrent": np.asarray(n_params) * share,
         }
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return np.asarray(sum(self.law.terms(self.coefficients(recurrence), x).values()))
+            return np.asarray(sum(self.law.terms(self.coefficients(recurrence, budget), x).values()))
 
     def scatter(self, n_params: np.ndarray, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draws (S,) of one new run's deviation of log loss from the surface: its size's shift, its own, noise."""
@@ -189,5 +222,5 @@ class Surface:
     def at_centre(self) -> Surface:
         """One draw: the mean of the sampler's coordinates, what a point fit would plan with."""
         one = Surface(self.fit, self.group, recurrent_share=self._share_given, z=self.z.mean(axis=0))
-        one._fresh = {name: np.zeros(1) for name in self._fresh}
+        one._centred = True
         return one

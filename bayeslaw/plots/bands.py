@@ -124,6 +124,11 @@ def _draw_panel(ax: Any, one: Series, x: str, level: float, log: bool, narrow: b
     tidy(ax)
     set_axis(ax.xaxis, xs, log, large=True, most=5 if narrow else 6)
     set_axis(ax.yaxis, ys, log, large=False, most=6)
+    fallen = xs[0] if log else xs[0] + 0.04 * (xs[1] - xs[0])  # the first steep fall is cut off by intent
+    above = int((one.data.loc[one.data[x].between(fallen, xs[1]), "loss"] > ys[1]).sum())
+    if above and len(one.data) > 30:  # said, for what is cut off may be what the reader looks for
+        spikes = "1 loss above" if above == 1 else f"{above:,} losses above"
+        ax.text(0.985, 0.975, f"↑ {spikes}", transform=ax.transAxes, ha="right", va="top", fontsize=8, color=INK)
 
 
 def _limits(one: Series, x: str, name: str, log: bool) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -141,11 +146,18 @@ def _limits(one: Series, x: str, name: str, log: bool) -> tuple[tuple[float, flo
         left, right = max(xs.min() - room, 0.0), xs.max() + room
         shown_from = left + 0.04 * (right - left)
     ends = one.forecast[[f"lo{name}", f"hi{name}"]].to_numpy(float).ravel()
-    losses = np.concatenate([one.data["loss"].to_numpy(float)[known >= shown_from], ends])
+    losses = np.concatenate([_without_spikes(one.data["loss"])[known >= shown_from], ends])
     losses = losses[np.isfinite(losses) & (losses > 0)]
     low, high = losses.min(), losses.max()
     margin = 0.06 * ((high - low) or 0.1 * high)
     return (left, right), (max(low - margin, 0.5 * low), high + margin)
+
+
+def _without_spikes(loss: Any) -> np.ndarray:
+    """Losses with short spikes taken out: a single one of several nats would flatten all the rest."""
+    return (
+        loss.rolling(9, center=True, min_periods=1).median().to_numpy(float) if len(loss) > 30 else loss.to_numpy(float)
+    )
 
 
 def _legend(figure: Figure, shown: list[Series], level: float, total: int, columns: int) -> None:

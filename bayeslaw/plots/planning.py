@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from bayeslaw.data.units import human
 from bayeslaw.plots.style import CURVE_ALPHA, DATA, FORECAST, GIVEN, INK, OBSERVED_ALPHA, set_axis, tidy
@@ -52,15 +53,25 @@ def draw_frontier(ax: Any, frontier: pd.DataFrame, name: str, label: str, *, log
             decades = abs(np.log10((span[1] if span[1] > end else span[0]) / end))
             if decades > 0.3:
                 at = np.sqrt(end * (span[1] if span[1] > end else span[0]))
-                ax.text(at, 0.985, f"beyond the data,\n{decades:.1f} decades", transform=ax.get_xaxis_transform(),
-                        ha="center", va="top", fontsize=8, color=INK)  # fmt: skip
+                # in the corner that the curve leaves free: it runs high there, or low
+                share = np.interp(at, c, np.linspace(0, 1, len(c)))
+                low_corner = (share > 0.5) == (middle[-1] > middle[0])
+                ax.text(at, 0.015 if low_corner else 0.985, f"beyond the data,\n{decades:.1f} decades",
+                        transform=ax.get_xaxis_transform(), ha="center", va="bottom" if low_corner else "top",
+                        fontsize=8, color=INK)  # fmt: skip
     tidy(ax)
-    set_axis(ax.xaxis, (c.min(), c.max()), True, large=True, most=5)
+    compute_axis(ax.xaxis, c.min(), c.max())
     set_axis(ax.yaxis, limits, log, large=log)
     ax.set_xlabel("training compute (FLOP)", fontsize=10, color=INK)
     ax.set_ylabel(label, fontsize=10, color=INK)
     if legend:
         ax.legend(loc="lower left", frameon=False, fontsize=8.5, labelcolor=INK)
+
+
+def compute_axis(axis: Any, low: float, high: float) -> None:
+    """A log axis of FLOP, all of its ticks written 1e+20: prefixes end in the middle of such a range."""
+    set_axis(axis, (low, high), True, large=True, most=5)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
 
 
 def draw_regret(ax: Any, plan: Any) -> None:
@@ -103,7 +114,7 @@ def plot_target(target: Any) -> Figure:
         ax.errorbar([b["median"]], [0.5], xerr=[[b["median"] - b["lo90"]], [b["hi90"] - b["median"]]], color=INK,
                     marker="o", markersize=4.5, capsize=3, linestyle="", label=words)  # fmt: skip
     tidy(ax)
-    set_axis(ax.xaxis, (c.min(), c.max()), True, large=True, most=5)
+    compute_axis(ax.xaxis, c.min(), c.max())
     set_axis(ax.yaxis, (0, 1.02), False, large=False)
     ax.set_xlabel("training compute (FLOP)", fontsize=10, color=INK)
     ax.set_ylabel(f"probability of a loss ≤ {target.loss:g}", fontsize=10, color=INK)

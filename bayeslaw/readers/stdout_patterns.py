@@ -40,8 +40,10 @@ _BARS = re.compile(
 )
 _COLONS = re.compile(rf"\b(?P<key>[A-Za-z_][\w/.-]{{0,60}}):\s*(?P<value>{NUMBER})(?![\w.,]\d)", re.I)
 _COMMAS = re.compile(rf"(?:^|, ?| )(?P<key>[A-Za-z_][\w/.-]{{0,60}}): (?P<value>{NUMBER})(?=,|\s|$)", re.I)
+_COMPOSER = re.compile(rf"^\s+(?:Train|Eval)\s+(?P<key>[A-Za-z][\w /()-]*):\s+(?P<value>{NUMBER})\s*$", re.I)
 
 FAMILIES: tuple[Family, ...] = (
+    # NVIDIA/Megatron-LM megatron/training/training.py, evaluate_and_print_results: its prefix is "iteration N ..."
     Family(
         "Megatron, validation",
         "validation loss at",
@@ -66,7 +68,7 @@ FAMILIES: tuple[Family, ...] = (
             rf"(?:,\s*val: (?:n/a|(?P<val_loss>{N})))?"
         ),
     ),
-    # karpathy/llm.c train_gpt2.cu, build-nanogpt and nanochat train scripts
+    # karpathy/llm.c train_gpt2.cu, build-nanogpt; nanochat scripts/base_train.py, whose loss is an average that forgets
     Family(
         "llm.c, nanochat",
         "step",
@@ -108,22 +110,24 @@ FAMILIES: tuple[Family, ...] = (
         re.compile(rf"completed step:\s*(?P<step>\d+),(?P<rest>.*\bloss:\s*{N}.*)"),
         _COMMAS,
     ),
-    # llm.c's main.log: trl and tel are train and test loss
+    # karpathy/llm.c llmc/logger.h, the file main.log: trl and tel are train and test loss
     Family("llm.c, main.log", "s:", re.compile(rf"^s:(?P<step>\d+) trl:(?P<train_loss>{N})(?P<rest>.*)"), _COLONS),
     Family("llm.c, main.log, test", "s:", re.compile(rf"^s:(?P<step>\d+) tel:(?P<val_loss>{N})")),
-    # allenai/OLMo train.py and OLMo-core callbacks/console_logger.py
+    # allenai/OLMo olmo/train.py, log_metrics_to_console, and OLMo-core callbacks/console_logger.py
     Family(
         "OLMo",
         "[step=",
         re.compile(r"\[step=(?P<step>[\d,]+)/[^\]]*\]"),
         block=re.compile(rf"^\s+(?P<key>[A-Za-z][\w /()-]*)=(?P<value>{NUMBER})\s*$", re.I),
     ),
-    # mosaicml/composer loggers/console_logger.py
+    # mosaicml/composer loggers/console_logger.py: the bracket counts in the unit of max_duration, batches of the epoch
+    # where that is epochs, and has no total where the loader has none; steps are "time/batch" in the lines that follow
     Family(
         "Composer",
         "[batch=",
-        re.compile(r"\[batch=(?P<batch>[\d,]+)/[^\]]*\]:?"),
-        block=re.compile(rf"^\s+(?:Train|Eval)\s+(?P<key>[A-Za-z][\w /()-]*):\s+(?P<value>{NUMBER})\s*$", re.I),
+        re.compile(r"\[batch=(?P<batch>[\d,]+)(?:/[^\]]*)?\]:?"),
+        block=_COMPOSER,
         rename={"batch": "batch (printed)"},
     ),
+    Family("Composer, by tokens", "[token=", re.compile(r"\[token=[\d,]+/[^\]]*\]:?"), block=_COMPOSER),
 )

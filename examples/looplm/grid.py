@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -98,10 +99,12 @@ def note(out: Path, corpus: Corpus) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains the grid of looped language models, or goes on with it.")
     parser.add_argument("out", type=Path, help="folder of the checkpoints and logs, one file per run")
-    parser.add_argument("--only", default="", help="train only runs whose name contains this")
+    parser.add_argument(
+        "--only", default="", help="only runs whose name matches this regular expression: shares the work"
+    )
     parser.add_argument("--list", action="store_true", help="say what would be trained, in which order, and stop")
     options = parser.parse_args()
-    todo = [(config, until) for config, until in grid() if options.only in config.name]
+    todo = [(config, until) for config, until in grid() if re.search(options.only, config.name)]
     if options.list:
         for config, until in todo:
             print(f"{config.name}\tto step {until}")

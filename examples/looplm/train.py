@@ -36,7 +36,7 @@ class Config:
     lr: float = 3e-3
     steps: int = 900
     warmup: int = 50
-    length: int = 128
+    length: int = 64
     batch: int = 32
     heads: int = 2
     beta: float = 0.05
@@ -70,7 +70,7 @@ def optimiser(clip: float, weight_decay: float) -> optax.GradientTransformation:
 
 
 def loss(model: LoopLM, rows: jax.Array, beta: float):
-    logits, gates = jax.vmap(model, out_axes=1)(rows[:, :-1])
+    logits, gates = model(rows[:, :-1])
     return objective(token_losses(logits, rows[:, 1:]), gates, beta)
 
 

@@ -16,7 +16,7 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import assemble, prior_arrays
 from bayeslaw.engine.density import log_posterior
 from bayeslaw.engine.layout import Entry, Layout
-from bayeslaw.engine.params import log_prior
+from bayeslaw.engine.params import log_prior, values
 from bayeslaw.engine.prior import lone_layout, prior_curves, prior_draws
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule, get_law
@@ -43,6 +43,19 @@ TOY = Layout(
 def toy_prior(seed=3):
     rng = np.random.default_rng(seed)
     return {"loc": rng.normal(size=TOY.dim), "scale": rng.uniform(0.3, 0.8, TOY.dim)}
+
+
+def test_a_prior_around_another_symbol_is_of_their_ratio():
+    card = load_card("chinchilla-balanced")
+    layout, n = lone_layout(card), 4000
+    prior = prior_arrays(card, layout)
+    v = jax.vmap(lambda z: values(layout, prior, z))(jnp.asarray(prior_draws(layout, prior, 0, n)))
+    alpha, ratio = np.asarray(v["alpha"]), np.asarray(v["beta"] - v["alpha"])
+    assert stats.kstest(alpha, stats.norm(np.log(0.33), 0.4).cdf).pvalue > 0.01
+    assert stats.kstest(ratio, stats.norm(0, 0.1).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(alpha, ratio)[0, 1]) < 0.05
+    # what does not lie around another is as before
+    assert stats.kstest(np.asarray(v["E"]), stats.norm(np.log(1.7), 0.3).cdf).pvalue > 0.01
 
 
 def test_draws_have_the_stated_distribution():
@@ -136,14 +149,25 @@ def test_prior_is_not_vague_at_the_reference(name):
     assert hi / lo > 1.5, "a prior this narrow would overrule data"
 
 
-@pytest.mark.parametrize("name", PLAIN)
+#: at a fixed size, or at fixed tokens, these may turn upwards far from the optimum
+TURNING = ("chinchilla-interaction", "isoflop")
+
+
+@pytest.mark.parametrize("name", [n for n in PLAIN if n != "isoflop"])
 def test_prior_curves_fall_with_tokens(name):
     assert (np.diff(curves(name, "d"), axis=1) < 0).all()
 
 
-@pytest.mark.parametrize("name", [n for n in PLAIN if n != "chinchilla-interaction"])
+@pytest.mark.parametrize("name", [n for n in PLAIN if n not in TURNING])
 def test_prior_curves_fall_with_size(name):
     assert (np.diff(curves(name, "n"), axis=1) < 0).all()
+
+
+@pytest.mark.parametrize("axis", ["n", "d"])
+def test_prior_curves_along_profiles_mostly_fall(axis):
+    step_falls = np.diff(curves("isoflop", axis), axis=1) < 0
+    # four exponents free of each other: where they clash, the far side of the valley turns upwards
+    assert step_falls.mean() > 0.8
 
 
 def test_prior_curves_with_interaction_mostly_fall_with_size():
@@ -153,7 +177,7 @@ def test_prior_curves_with_interaction_mostly_fall_with_size():
     assert step_falls.all(axis=1).mean() > 0.6
 
 
-@pytest.mark.parametrize("name", ["looped-total", "looped-stepwise", "looped-depth", "iso-depth"])
+@pytest.mark.parametrize("name", [n for n in card_names() if n.startswith(("looped-", "iso-"))])
 def test_prior_curves_fall_with_recurrence(name):
     loss = curves(name, "t")
     # an exponential that has died out falls by less than a float can tell
@@ -220,6 +244,15 @@ def test_prior_curves_name_what_is_missing():
         prior_curves(load_card("annealed"), 1, 0, {"step": [100.0]}, schedule=CONSTANT)
 
 
+@pytest.mark.parametrize("name", [n for n in card_names() if n.startswith("looped-")])
+def test_a_looped_prior_serves_small_models_as_well_as_large_ones(name):
+    """Amplitudes are nats at the reference row and offsets shares of it: no size is a unit of its own."""
+    rows = {"n_params": [1e8, 1e10], "tokens": [1e10, 1e11], "recurrence": [4.0, 8.0], "exit_step": [2.0, 8.0]}
+    small = {k: [1e-5 * x for x in v] if k in ("n_params", "tokens") else v for k, v in rows.items()}
+    card = load_card(name)
+    np.testing.assert_allclose(prior_curves(card, 20, 0, rows), prior_curves(card, 20, 0, small), rtol=1e-9)
+
+
 # --- real data ------------------------------------------------------------------------------------------------------
 
 
@@ -230,8 +263,11 @@ def real(name: str, shared_data) -> Runs:
         frame = pd.read_csv(shared_data("multipowerlaw") / "runs.csv")
         return Runs.from_frame(frame[frame["split"] == "fit"])
     frame = pd.read_csv(shared_data("looped-iso-depth") / "runs.csv")
-    if name == "looped-stepwise":
-        frame["exit_step"] = frame["recurrence"]
+    if name.startswith("looped-stepwise"):
+        # stops at the first step, at the last, and twice as deep
+        frame["exit_step"] = np.select(
+            [frame.index % 3 == 0, frame.index % 3 == 1], [1, frame["recurrence"]], 2 * frame["recurrence"]
+        )
     return Runs.from_frame(frame)
 
 

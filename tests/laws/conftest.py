@@ -54,9 +54,15 @@ def _chinchilla(p, x) -> float:
     return p["E"] + p["A"] / x["n_params"] ** p["alpha"] + p["B"] / x["tokens"] ** p["beta"]
 
 
+def _early_exit(p, x) -> float:
+    far = np.log(x["exit_step"] / x["recurrence"])
+    assert far > 0
+    return p["J"] * p["K"] * far ** p["kappa"] * x["tokens"] ** p["delta"]
+
+
 def _looped(depth: str) -> Callable:
     def loss(p, x) -> float:
-        return (
+        return (_early_exit(p, x) if "K" in p else 0.0) + (
             p["E"]
             + p["A"] / (x["n_params"] + p["t1"]) ** p["alpha"]
             + p["B"] / (x["tokens"] + p["t2"]) ** p["beta"]
@@ -78,6 +84,18 @@ LOOPED = {
     "t3": 0.5,
 }
 
+EXIT = {"K": 1e-7, "kappa": 2.0, "delta": 0.5, "J": 2.0}
+AT_STEP = {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 6.0}
+
+
+def _along_profiles(p):
+    """Chinchilla's coefficients along profiles of equal 6 N D: what the isoflop law then has to be."""
+    a, b = p["alpha"], p["beta"]
+    n_opt = (a * p["A"] / (b * p["B"])) ** (1 / (a + b)) * (1e20 / 6) ** (b / (a + b))
+    k = p["A"] * n_opt**-a + p["B"] * (1e20 / 6 / n_opt) ** -b
+    return {"E": p["E"], "K": k, "gamma": a * b / (a + b), "n_opt": n_opt, "a": b / (a + b), "p": a, "q": b}
+
+
 CASES: dict[str, Case] = {
     "chinchilla": Case(EPOCH, {"n_params": 7e10, "tokens": 1.4e12}, _chinchilla),
     "chinchilla-interaction": Case(
@@ -85,9 +103,22 @@ CASES: dict[str, Case] = {
         {"n_params": 7e10, "tokens": 1.4e12},
         lambda p, x: _chinchilla({**p, "B": p["B"] * np.exp(p["kappa"] * np.log(x["n_params"] / 1e9))}, x),
     ),
+    # Chinchilla itself, in the other law's coordinates
+    "isoflop": Case(_along_profiles(EPOCH), {"n_params": 7e10, "tokens": 1.4e12}, lambda p, x: _chinchilla(EPOCH, x)),
+    "power-law": Case(
+        {"E": 1.5, "B": 2085.43, "beta": 0.3658},
+        {"tokens": 1.4e12},
+        lambda p, x: p["E"] + p["B"] / x["tokens"] ** p["beta"],
+    ),
+    "power-law-steps": Case(
+        {"E": 2.5, "B": 10.0, "beta": 0.4}, {"step": 5e4}, lambda p, x: p["E"] + p["B"] / x["step"] ** p["beta"]
+    ),
     "looped-total": Case(LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0}, _looped("recurrence")),
-    "looped-stepwise": Case(
-        LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 2.0}, _looped("exit_step")
+    "looped-stepwise": Case({**LOOPED, **EXIT}, AT_STEP, _looped("exit_step")),
+    "looped-stepwise-exponential": Case(
+        {**{k: v for k, v in LOOPED.items() if k not in ("C", "gamma", "t3")}, "Z": 0.9, "z": 0.6, **EXIT},
+        AT_STEP,
+        lambda p, x: _looped("exit_step")({**p, "C": 0, "t3": 1, "gamma": 1}, x) + p["Z"] * np.exp(-p["z"] * 6),
     ),
     "looped-depth": Case(
         {**EPOCH, "Z": 0.9, "z": 0.6},

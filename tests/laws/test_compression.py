@@ -154,6 +154,27 @@ def test_stretches_tile_the_drops_and_padding_is_empty():
     assert (two["seg_step1"] > two["seg_step0"]).all()
 
 
+def test_runs_of_a_lower_peak_begin_with_the_drop_to_it():
+    schedule = SMOOTH["wsd linear"]
+    alone, among = schedule.segments(16), schedule.segments(16, top=2 * PEAK)
+    assert among["seg_drop"].sum() == pytest.approx(alone["seg_drop"].sum() + PEAK)
+    head = {k: float(a[0]) for k, a in among.items()}
+    assert (head["seg_step0"], head["seg_step1"], head["seg_S0"]) == (0, schedule.warmup, 0)
+    assert (head["seg_eta"], head["seg_drop"]) == pytest.approx((PEAK, PEAK))
+    assert head["seg_S1"] == pytest.approx(float(schedule.sums(schedule.warmup)))
+    same = schedule.segments(16, top=PEAK)
+    assert all(np.array_equal(a, alone[k]) for k, a in same.items())
+
+
+@pytest.mark.parametrize("clock", [0.7, 1.3])
+def test_stretches_keep_the_clock(clock):
+    schedule = SMOOTH["cosine"]
+    seg = schedule.segments(16, clock=clock)
+    np.testing.assert_allclose(seg["seg_S0"], schedule.sums(seg["seg_step0"], clock))
+    np.testing.assert_allclose(seg["seg_S1"], schedule.sums(seg["seg_step1"], clock))
+    assert seg["seg_drop"].sum() == pytest.approx(schedule.segments(16)["seg_drop"].sum())
+
+
 def test_asked_for_edges_are_boundaries():
     seg = SMOOTH["cosine"].segments(16, edges=[5000, 9999.6])
     assert {5000, 10_000} <= set(seg["seg_step0"])

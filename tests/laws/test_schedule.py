@@ -34,6 +34,25 @@ def test_summed_rate_of_two_million_steps():
     np.testing.assert_allclose(schedule.sums(np.arange(1, 2_000_001)), by_step, rtol=1e-10)
 
 
+@pytest.mark.parametrize("clock", [0.5, 0.8, 1.2])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_another_clock_counts_powers_of_the_rate(name, clock):
+    schedule = SCHEDULES[name]
+    steps = np.arange(schedule.total + 200)
+    counted = 1e-3 * (schedule.rate(steps) / 1e-3) ** clock
+    by_step = np.cumsum(counted) - counted[0]
+    np.testing.assert_allclose(schedule.sums(steps, clock), by_step, rtol=2e-3, atol=2e-3 * by_step[-1])
+    assert schedule.sums(schedule.total, clock) == pytest.approx(by_step[schedule.total], rel=1e-3)
+
+
+def test_the_clock_leaves_its_own_unit_alone():
+    steps = np.arange(0, 700, 50)
+    unit = Schedule.constant(1e-3, 500)
+    np.testing.assert_allclose(unit.sums(steps, 0.6), unit.sums(steps), rtol=1e-12)
+    double = Schedule.constant(2e-3, 500)
+    np.testing.assert_allclose(double.sums(steps, 0.6), 2**0.6 * unit.sums(steps), rtol=1e-12)
+
+
 def test_fractional_steps_lie_between_whole_ones():
     schedule = SCHEDULES["cosine"]
     low, middle, high = schedule.sums([300, 300.5, 301])

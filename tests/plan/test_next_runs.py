@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayeslaw.cards import load_card
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.assemble import assemble
 from bayeslaw.errors import PlanError
+from bayeslaw.fit import Fit
 from bayeslaw.plan import rates
 from bayeslaw.plan.candidates import candidates
 from bayeslaw.plan.design import Joint, exhaustive, greedy
@@ -121,3 +125,19 @@ def test_by_variance_keeps_to_its_budget(made_fit):
         next_runs(fit, pd.concat([table()] * 3), 1e25, search="exhaustive")
     with pytest.raises(PlanError, match="more than 0"):
         next_runs(fit, table(), 0)
+
+
+def test_runs_of_a_new_budget_stray_together():
+    size = np.tile(np.geomspace(5e7, 5e8, 6), 3)
+    compute = np.repeat([1e18, 3e18, 1e19], 6)
+    sweep = pd.DataFrame({"n_params": size, "tokens": compute / 6 / size, "flops": compute, "loss": 3.0})
+    card = load_card("isoflop")
+    problem = assemble(card, Runs.from_frame(sweep.assign(run=[f"r{i}" for i in range(18)])))
+    # every draw the same: what spreads is only what is drawn anew
+    fit = Fit(card, problem, np.zeros((1, 400, problem.layout.dim)), {}, {"seed": 0})
+    table = pd.DataFrame({"n_params": [1e8, 1.2e8, 1e8, 1e8], "flops": [1e20, 1e20, 1e21, 3e18]})
+    log_loss = candidates(fit, table).log_loss
+    assert np.ptp(log_loss[:, 3]) < 1e-12
+    together = np.corrcoef(log_loss[:, :3].T)
+    assert together[0, 1] > 0.9
+    assert abs(together[0, 2]) < 0.2

@@ -46,6 +46,16 @@ def test_closed_form_is_the_numerical_optimum_of_every_draw(made_fit, card, flop
     assert np.abs(found / exact - 1).max() < 1e-4
 
 
+@pytest.mark.parametrize("flops", [1e19, 1e21, 5.76e23])
+def test_isoflops_optimum_is_the_numerical_one_where_a_token_costs_a_multiple_of_n(made_fit, flops):
+    surface, cost = Surface(made_fit("isoflop")), Cost(lambda u: 5.1 * np.asarray(u), (5.1, 1.0), "")
+    exact = closed_form(surface, cost, flops)
+    found, edge = numerical(surface, cost, Limits(), flops, 1.0)
+    assert not edge.any()
+    assert np.abs(found / exact - 1).max() < 1e-4
+    assert closed_form(surface, Cost(lambda u: 3.1 * np.asarray(u) ** 1.07, (3.1, 1.07), ""), flops) is None
+
+
 @pytest.mark.parametrize("limits", [Limits(max_tokens=2e11), Limits(inference_tokens=1e12), Limits(max_params=1e9)])
 def test_limits_against_brute_force(made_fit, limits):
     surface, flops = Surface(made_fit(draws=20)), 1e22

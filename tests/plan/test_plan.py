@@ -1,9 +1,14 @@
 """``plan`` and ``target`` as people call them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from bayeslaw.cards import load_card
+from bayeslaw.data.runs import Runs
+from bayeslaw.engine.assemble import assemble
 from bayeslaw.errors import PlanError, TargetError
+from bayeslaw.fit import Fit
 from bayeslaw.plan import Limits, plan, rates, target
 from bayeslaw.plan.costs import SIX_N
 from bayeslaw.plan.decision import judge
@@ -123,3 +128,16 @@ def test_bad_input(made_fit):
         plan(fit, 1e22, limits={"max_parms": 1e9})
     with pytest.raises(PlanError, match="max_params"):
         plan(fit, 1e22, limits={"max_params": -1})
+
+
+def test_sweeps_at_fixed_budgets_are_told_of_the_law_for_them(made_fit):
+    n = np.geomspace(5e7, 5e8, 5)
+    rows = [pd.DataFrame({"n_params": n, "tokens": c / 6 / n}) for c in (1e18, 3e18, 1e19)]
+    frame = pd.concat(rows, ignore_index=True)
+    frame["loss"] = 1.8 + 480 / frame["n_params"] ** 0.35 + 2100 / frame["tokens"] ** 0.37
+    frame["run"] = [f"r{i}" for i in range(len(frame))]
+    problem = assemble(load_card("chinchilla"), Runs.from_frame(frame))
+    z = 0.05 * np.random.default_rng(0).standard_normal((1, 50, problem.layout.dim))
+    fit = Fit(load_card("chinchilla"), problem, z, {}, {"seed": 0})
+    assert any("sweeps at 3 budgets" in note for note in plan(fit, 1e21).notes)
+    assert not any("sweeps" in note for note in plan(made_fit(), 1e21).notes)

@@ -160,6 +160,10 @@ def test_blocks_of_olmo_and_composer(log):
     text = "[batch={s}/4800]:\n\t Train time/batch: {s}\n\t Train time/token: {t}\n\t Train loss/train/total: {loss}\n"
     runs = log(text.format(s=1, t=4096, loss=11.5) + text.format(s=2, t=8192, loss=11.25))
     assert rows(runs, "step", "tokens", "loss") == [[1, 4096, 11.5], [2, 8192, 11.25]]
+    block = "\n\t Train time/batch: {s}\n\t Train loss/train/total: {loss}\n"
+    for head in ("[token={s}000/9000]:", "[epoch=1][batch={s}]:", "[epoch=2][batch={s}/70]:"):
+        runs = log((head + block).format(s=1, loss=11.5) + (head + block).format(s=2, loss=11.25))
+        assert rows(runs, "step", "loss") == [[1, 11.5], [2, 11.25]]
 
 
 def test_a_restarted_job_appends(log):

@@ -1,0 +1,103 @@
+"""``bayeslaw forecast LOG --to 2T``: choose a card, fit it, continue the runs, and say each of these aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bayeslaw.cli.progress import sampling_progress
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+    from bayeslaw.fit import Fit
+    from bayeslaw.forecast import Band
+    from bayeslaw.onward import Choice
+
+#: runs that are fitted one by one without being asked for by name
+MOST_ALONE = 12
+#: how an HDF5 file, hence a saved fit, begins
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def is_fit(path: str) -> bool:
+    """Whether a path is a saved fit, by its first bytes; a file that is not there is one if it is named so."""
+    file = Path(path)
+    if not file.is_file():
+        return file.suffix == ".nc" and not file.exists()
+    with file.open("rb") as content:
+        return content.read(len(_HDF5)) == _HDF5
+
+
+def chosen(runs: Runs, model: str | None, *, schedule: bool, talk: Callable[[str], None]) -> Choice:
+    """The user's card, or the one that suits the log; said aloud."""
+    import bayeslaw
+    from bayeslaw.onward import Choice
+
+    if model is not None:
+        card = bayeslaw.load_card(model)
+        return Choice(model, f"{card.name}, as asked.", True)
+    choice = bayeslaw.suggest(runs, schedule=schedule)
+    talk(f"model {choice.model}: {choice.why} Another is --model NAME.")
+    for note in choice.notes:
+        talk(note)
+    return choice
+
+
+def fits(runs: Runs, choice: Choice, only: str | None, seed: int, quiet: bool) -> Iterator[Fit]:
+    """One fit of all runs, or one of each (of ``only``), as the choice has it."""
+    import bayeslaw
+
+    names = [only] if only is not None else list(runs.names)
+    if not choice.together and len(names) > MOST_ALONE:
+        raise click.UsageError(
+            f"nothing ties the {len(names)} runs of this log, so each would be fitted by itself; choose one with "
+            f"--run NAME, or give their sizes (a column n_params, or --n-params) to fit them together."
+        )
+    for part in [runs] if choice.together else [runs.select(name) for name in names]:
+        with sampling_progress(quiet) as progress:
+            yield bayeslaw.fit(part, model=choice.model, seed=seed, progress=progress)
+
+
+def joined(bands: Sequence[Band]) -> Band:
+    """The bands of runs fitted apart, as one."""
+    import numpy as np
+    import pandas as pd
+
+    from bayeslaw.forecast import Band
+
+    if len(bands) == 1:
+        return bands[0]
+    draws = min(len(b.curve) for b in bands)
+    return Band(
+        pd.concat([b.frame for b in bands], ignore_index=True),
+        np.hstack([b.curve[:draws] for b in bands]),
+        np.hstack([b.observed[:draws] for b in bands]),
+        bands[0].levels,
+        tuple(dict.fromkeys(note for b in bands for note in b.notes)),
+    )
+
+
+def milestones(frame: Any) -> Any:
+    """The rows that a person reads: of one run about eight, of several the last of each."""
+    if frame["run"].nunique() > 1:
+        return frame[~frame["run"].duplicated(keep="last")]
+    stride = max(-(-len(frame) // 8), 1)
+    return frame[(len(frame) - 1 - frame.reset_index().index) % stride == 0]
+
+
+def sentences(frame: Any, level: float) -> list[str]:
+    """Where each run ends, in words."""
+    from bayeslaw.data.units import human
+
+    name, out = f"{100 * level:g}", []
+    for row in frame[~frame["run"].duplicated(keep="last")].to_dict(orient="records"):
+        far = f"{human(row['tokens'], 4)} tokens" if row["tokens"] == row["tokens"] else f"step {row['step']:,.0f}"
+        out.append(
+            f"{row['run']} at {far}: {row['median']:.4f} nats, {name} % between {row['lo' + name]:.4f} and "
+            f"{row['hi' + name]:.4f}; the curve beneath the noise between {row['curve_lo' + name]:.4f} and "
+            f"{row['curve_hi' + name]:.4f}."
+        )
+    return out

@@ -1,0 +1,142 @@
+"""Writes benchmarks/looped.md from the splits that benchmarks/looped.py has scored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw import scores
+from bayeslaw.demo import CURVES, looped_curves, settled
+from bayeslaw.files import written_whole
+
+PAGE = Path(__file__).with_name("looped.md")
+HEAD = """# Looped models: how well the laws generalise
+
+Written by `python benchmarks/looped.py report`; the numbers are those of
+`python benchmarks/looped.py total steps extras`{how}.
+
+The curves are those that come with the package (`bayeslaw/curves`), corpus `code`, one seed a cell, rows after the
+first 204,800 tokens (warm-up and the learning of letter pairs); of the rest no row is left out. Every 15th step is
+scored, raw losses of single steps as they were logged. Held out: the rows that no contestant saw. R² is pooled over
+the splits of a study. Coverage is that of the 90 % band on held-out rows, pooled by run, with its 95 % interval from
+drawing whole runs again. CRPS in thousandths of a nat per token on held-out rows. *published* is the law of Ouro
+(arXiv 2510.25741) by least squares, its residual sd as predictive; step-wise it is one law for each T_m, as there.
+"""
+EARLIER = """**Some numbers are of an earlier packing of the same grid, with fewer and shorter runs.** Run the commands
+again for the curves as they are shipped.
+"""
+TITLES = {"sizes": "3 of 5 sizes", "tokens": "first 25, 50, 75 % of tokens", "depths": "2 of the depths 2, 4, 8",
+          "largest": "all but the largest, deepest run"}  # fmt: skip
+
+
+def r2(truth: Any, mean: Any) -> float:
+    return float(1 - np.mean((truth - mean) ** 2) / np.var(truth))
+
+
+def binned(table: Any) -> Any:
+    """Means of eight stretches, even in log tokens, of every curve."""
+    log = np.log(table["tokens"])
+    cut = np.floor(7.999 * (log - log.min()) / (log.max() - log.min()))
+    keys = ["run", "exit_step", "split", cut.rename("cut")]
+    return table.groupby(keys, dropna=False)[["loss", "mean"]].mean()
+
+
+def ceiling(kind: str) -> float:
+    """R² of a perfect curve on raw rows: noise from the differences of neighbouring steps."""
+    frame = settled(looped_curves("code", steps=kind == "steps")).frame
+    series = frame.groupby(["run", "exit_step"], dropna=False, sort=False)["loss"]
+    return float(1 - np.nanmean(series.diff() ** 2) / 2 / np.var(frame["loss"]))
+
+
+def report(store: Path) -> None:
+    tables = [pd.read_parquet(path) for path in sorted(store.glob("*.parquet"))]
+    if not tables:
+        raise SystemExit("Nothing is scored yet: run python benchmarks/looped.py total steps first.")
+    every = pd.concat(tables, ignore_index=True)
+    how = " `--quick` (a normal posterior at its mode)" if every["quick"].any() else ""
+    lines = [HEAD.format(how=how)]
+    now = hashlib.sha256(CURVES.read_bytes()).hexdigest()[:12]
+    if "curves" not in every or (every["curves"] != now).any():
+        lines += [EARLIER]
+    for kind, title in (("total", "Total loss"), ("steps", "Step-wise loss")):
+        mine = every[every["kind"] == kind]
+        if len(mine):
+            lines += [f"## {title}", "", *table_of(mine), *splits_of(mine), *all_points(mine, kind), *hardest_of(mine)]
+    for part in sorted(store.glob("*.json")):
+        lines += [*json.loads(part.read_text()), ""]
+    with written_whole(PAGE) as draft:
+        draft.write_text("\n".join(lines).rstrip("\n") + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+def table_of(mine: Any) -> list[str]:
+    lines = [
+        "| fitted on | splits | model | R², held out | R², all rows | coverage of 90 % | CRPS, 1e-3 |",
+        "|---|" + "---|" * 6,
+    ]
+    for study, title in TITLES.items():
+        part = mine[mine["study"] == study]
+        for who in dict.fromkeys(part["who"]):
+            # a baseline is scored beside each card: once is enough
+            one = part[part["who"] == who].drop_duplicates(["split", "run", "exit_step", "step"])
+            held = one[one["held"]]
+            cover = scores.pooled(held["inside"].to_numpy(float), held["run"])
+            lines.append(
+                f"| {title} | {one['split'].nunique()} | {who} | {r2(held['loss'], held['mean']):.4f} | "
+                f"{r2(one['loss'], one['mean']):.4f} | {cover} | {1e3 * held['crps'].mean():.1f} |"
+            )
+    return [*lines, ""]
+
+
+def splits_of(mine: Any) -> list[str]:
+    held = mine[mine["held"]]
+    lines = []
+    for card, part in held.groupby("card", sort=False):
+        mean = part.groupby(["study", "split", "who"])["crps"].mean().unstack()
+        other = next(c for c in mean if c != card)
+        worse = mean[mean[card] >= mean[other]]
+        exceptions = "; not on " + ", ".join(f"{s} {n}" for s, n in worse.index) if len(worse) else ""
+        won = len(mean) - len(worse)
+        lines.append(f"{card}: CRPS below the published law's on {won} of {len(mean)} splits{exceptions}.")
+    if held["card"].nunique() == 2:
+        first, second = dict.fromkeys(held["card"])
+        pair = held[held["who"] == held["card"]].groupby(["study", "split", "card"])["crps"].mean().unstack().dropna()
+        better = int((pair[second] < pair[first]).sum())
+        lines.append(f"Power or exponential: {second} has the lower CRPS on {better} of {len(pair)} splits, mean "
+                     f"{1e3 * pair[second].mean():.1f} against {1e3 * pair[first].mean():.1f}.")  # fmt: skip
+    return [*lines, ""]
+
+
+def all_points(mine: Any, kind: str) -> list[str]:
+    part = mine[(mine["study"] == "largest") & (mine["who"] == mine["card"])]
+    lines = []
+    for card, one in part.groupby("card", sort=False):
+        means = binned(one)
+        lines.append(
+            f"All rows, from the fit without the largest, deepest run, {card}: R² "
+            f"{r2(means['loss'], means['mean']):.4f} of curves in eight stretches, "
+            f"{r2(one['loss'], one['mean']):.4f} of raw rows, where a perfect curve has "
+            f"{ceiling(kind):.4f} (noise from the differences of neighbouring steps)."
+        )
+    return [*lines, ""]
+
+
+def hardest_of(mine: Any) -> list[str]:
+    part = mine[(mine["study"] == "largest") & mine["held"] & (mine["who"] == mine["card"])]
+    lines = []
+    for card, one in part.groupby("card", sort=False):
+        # the last fifth of the steps: one row is mostly noise
+        last = one[one["step"] > 0.8 * one["step"].max()]
+        last = last[last["exit_step"].isna() | (last["exit_step"] == last["recurrence"])]
+        error = last["mean"].mean() / last["loss"].mean() - 1
+        off = abs(last["mean"].mean() - last["loss"].mean()) / last["sd"].mean()
+        lines.append(
+            f"{card}, {one['run'].iloc[0]}, of which nothing was seen: mean loss of its last fifth forecast with an "
+            f"error of {100 * error:+.2f} %, {off:.1f} predictive sd of a row."
+        )
+    return [*lines, ""]

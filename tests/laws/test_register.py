@@ -1,0 +1,95 @@
+"""A law from outside joins the registry, fits like the shipped ones, and is refused where it breaks a rule."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayeslaw
+from bayeslaw.errors import CardError
+from bayeslaw.laws import LAWS, Law, Symbol, get_law, register
+
+
+class Plain(Law):
+    """``L = E + B / D^beta``: a law of tokens alone."""
+
+    name = "plain-tokens"
+    title = "Plain"
+    formula = "L = E + B / D^beta"
+    reference = "this test"
+    covariates = ("tokens",)
+    along = ("B",)
+    symbols = (
+        Symbol("E", "irreducible loss", "nats", "amplitude"),
+        Symbol("B", "token term", "nats * tokens^beta", "amplitude"),
+        Symbol("beta", "exponent of tokens", "1", "shape"),
+    )
+
+    def terms(self, p, x):
+        return {"E": p["E"], "B": p["B"] * x["tokens"] ** -p["beta"]}
+
+
+CARD = {
+    "name": "plain-tokens",
+    "law": "plain-tokens",
+    "parameters": {
+        "E": {"prior": "lognormal(1.7, 0.3)", "reason": "published losses"},
+        "B": {"prior": "lognormal(0.5, 1)", "reason": "some tenths of a nat"},
+        "beta": {"prior": "lognormal(0.35, 0.4)", "reason": "about a third"},
+    },
+}
+
+
+@pytest.fixture
+def registry():
+    """The registry as it was, afterwards."""
+    before = dict(LAWS)
+    yield LAWS
+    LAWS.clear()
+    LAWS.update(before)
+
+
+def variant(**changes):
+    return type("Variant", (Plain,), {"name": "variant", **changes})
+
+
+def test_a_registered_law_is_fitted_through_a_card(registry):
+    assert register(Plain) is Plain
+    assert isinstance(get_law("plain-tokens"), Plain)
+    rng = np.random.default_rng(0)
+    tokens = np.geomspace(1e9, 1e11, 24)
+    loss = (1.8 + 2100 * tokens**-0.37) * np.exp(0.002 * rng.standard_normal(24))
+    runs = bayeslaw.Runs.from_frame(pd.DataFrame({"run": [f"r{i}" for i in range(24)], "tokens": tokens, "loss": loss}))
+    fit = bayeslaw.fit(runs, CARD, chains=2, warmup=100, draws=100)
+    beta = fit.posterior["beta"].to_numpy()
+    assert abs(beta.mean() - 0.37) < 4 * beta.std()
+    assert "plain-tokens" in str(bayeslaw.load_card(CARD))
+
+
+@pytest.mark.parametrize(
+    ("law", "words"),
+    [
+        (3, "subclass of bayeslaw.laws.Law, not int"),
+        (variant(name="chinchilla"), "called 'chinchilla' is there already"),
+        (variant(symbols=(Symbol("beta", "exponent", "1", "shape"),)), "at least one an amplitude"),
+        (variant(along=("beta",)), "along names beta"),
+        (variant(covariates=("batch",)), "reads 'batch'"),
+        (variant(covariates=("n_params",)), "read 'tokens'"),
+        (variant(terms=lambda self, p, x: {"E": p["E"]}), "one term of each amplitude's name"),
+        (variant(terms=lambda self, p, x: {"E": p["E"], "B": p["B"] ** 2}), "twice the amplitude B"),
+    ],
+)
+def test_a_law_that_breaks_a_rule_is_refused(registry, law, words):
+    with pytest.raises(CardError, match=words):
+        register(law)
+    assert "variant" not in LAWS
+
+
+def test_a_law_without_a_formula_is_refused(registry):
+    class Bare(Law):
+        name = "bare"
+
+        def terms(self, p, x):
+            return {}
+
+    with pytest.raises(CardError, match="Law Bare has no title"):
+        register(Bare)

@@ -1,0 +1,33 @@
+"""IsoFLOP sweeps of several corpora: a row each, and the data where they are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeslaw.plan.isoflop import Profile
+from bayeslaw.plots.isoflop import Sweep, plot_isoflop_corpora
+
+
+@pytest.fixture
+def sweep():
+    size, parts, curves = np.geomspace(1e7, 1e9, 7), [], []
+    for i, flops in enumerate((1e18, 1e19, 1e20)):
+        loss = 3 - 0.3 * i + 0.05 * (np.log(size) - np.log(5e7) - i) ** 2
+        parts.append(Profile(flops, size, flops / 6 / size, loss))
+        curves.append(pd.DataFrame({"n_params": size, "median": loss, "lo90": loss - 0.02, "hi90": loss + 0.02}))
+    table = {"flops": np.geomspace(1e18, 1e21, 9)}
+    for name in ("n_params", "tokens"):
+        middle = np.geomspace(5e7, 1e9, 9)
+        table |= {f"{name}_median": middle, f"{name}_lo90": middle / 2, f"{name}_hi90": middle * 2}
+    return Sweep(parts, curves, pd.DataFrame(table))
+
+
+def test_a_row_a_corpus_with_data_and_forecast(sweep, tmp_path):
+    figure = plot_isoflop_corpora({"one": sweep, "two": sweep})
+    assert len(figure.axes) == 6
+    valleys, optima = figure.axes[0], figure.axes[1]
+    assert valleys.get_title(loc="left").startswith("one, ")
+    np.testing.assert_allclose(valleys.lines[0].get_ydata(), sweep.profiles[0].loss)
+    # the parabola's own bottom: exact for a parabola
+    np.testing.assert_allclose(optima.lines[1].get_ydata(), 5e7 * np.exp([0, 1, 2]), rtol=1e-6)
+    figure.savefig(tmp_path / "x.png")
