@@ -130,13 +130,8 @@ def event_of(line: str) -> Event:
     """The event of a line."""
     record: dict[str, Any] = json.loads(line)
     del record["schema"]
-<<<<<<< HEAD
-    known: dict[str, Any] = {k: (float("nan") if v is None else v) for k, v in record.items()}
-    return Event(**known)
-=======
     plain: dict[str, Any] = {k: (float("nan") if v is None else v) for k, v in record.items()}
     return Event(**plain)
->>>>>>> anom
 
 
 def line_of(event: Event) -> str:
