@@ -126,11 +126,8 @@ class Monitor:
     def push(
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
     ) -> list[Event]:
-        """Take one row of ``run``: its step, its ``loss`` in nats per token, and where they are known ``tokens`` so far
-        and ``grad_norm``, the gradient's L2 norm.
-
-        Returns the events that this row opened or settled. DataError if its step is not a number.
-        """
+        """Take one row, ``loss`` in nats per token; returns the events that it opened or settled. DataError if its step
+        is not a number."""
         return self._ordered(self._arrive(run, step, loss, tokens, grad_norm) + self._judge_ready())
 
     def finish(self) -> list[Event]:
@@ -325,10 +322,7 @@ class Monitor:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], siblings: Runs | None = None) -> Monitor:
-        """The inverse of ``to_json``: ``data`` is what that gave, ``siblings`` the runs that the monitor was made with.
-
-        DataError if it is of another version.
-        """
+        """The inverse of ``to_json``, of the same ``siblings``. DataError if ``data`` is of another version."""
         if data.get("version") != VERSION:
             raise DataError(
                 f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: "
