@@ -113,8 +113,7 @@ class Monitor:
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
         """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.
 
-        The events are those of as many single ``push`` calls, in the same order; rows of different runs are judged
-        together, which is much quicker.
+        Events are those of as many ``push`` calls, in order; rows of different runs are judged together, which is quicker.
         """
         found: list[tuple[int, Event]] = []
         for row in rows:
@@ -126,8 +125,7 @@ class Monitor:
     def push(
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
     ) -> list[Event]:
-        """Take one row, ``loss`` in nats per token; returns the events that it opened or settled. DataError if its step
-        is not a number."""
+        """Take one row, its ``loss`` in nats; returns the events that it settled. DataError: its step is no number."""
         return self._ordered(self._arrive(run, step, loss, tokens, grad_norm) + self._judge_ready())
 
     def finish(self) -> list[Event]:
