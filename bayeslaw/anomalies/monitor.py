@@ -113,7 +113,7 @@ class Monitor:
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
         """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.
 
-        Events are those of as many ``push`` calls, in order; rows of different runs are judged together, which is quicker.
+        Events are those of as many ``push`` calls, in order; rows of different runs are judged together, and quicker.
         """
         found: list[tuple[int, Event]] = []
         for row in rows:
