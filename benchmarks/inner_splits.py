@@ -39,6 +39,7 @@ LARGE = {"scale": {"prior": "lognormal(0.002, 0.3)"}, "length": {"prior": "logno
 LONG = {"scale": {"prior": "lognormal(0.001, 0.5)"}, "length": {"prior": "lognormal(2, 0.3)"}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "shipped": {},
+    "clock at 1": {"schedule": {"clock": 1.0}},
     "exponent free by size": {"parameters": exponent(0.3, 0.1, 0.03)},
     "exponent freer": {"parameters": exponent(0.1, 0.02, 0.02)},
     "exponent stricter": {"parameters": exponent(0.1, 0.005, 0.005)},
