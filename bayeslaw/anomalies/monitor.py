@@ -127,7 +127,7 @@ class Monitor:
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
     ) -> list[Event]:
         """Take one row of ``run``: its step, its ``loss`` in nats per token, and where they are known ``tokens`` so far
-        and the gradient's L2 norm.
+        and ``grad_norm``, the gradient's L2 norm.
 
         Returns the events that this row opened or settled. DataError if its step is not a number.
         """

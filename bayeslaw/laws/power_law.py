@@ -34,7 +34,8 @@ class PowerLaw(Law):
 class PowerLawSteps(Law):
     """``L = E + B / s^beta``: as :class:`PowerLaw`, in optimizer steps s, for logs that do not count tokens.
 
-    At a constant batch the two are one law with another B; through a batch ramp they are not.
+    At a constant batch the two are one law with another B; through a batch ramp they are not. The form is that of
+    Henighan et al. 2020 (arXiv 2010.14701), equation 1.1.
     """
 
     name = "power-law-steps"
