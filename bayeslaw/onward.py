@@ -62,9 +62,9 @@ def suggest(runs: Runs, *, schedule: bool = False) -> Choice:
     DataError
         The log has neither tokens nor steps; or ``schedule`` is asked for and the log lacks steps or learning rates.
     """
-    frame = runs.frame[runs.frame["kept"]]
+    frame: Any = runs.frame[runs.frame["kept"]]
     known = {c for c in frame.columns if frame[c].notna().all()}
-    number = runs.frame["run"].nunique()
+    number = len(runs.names)
     sizes = frame["n_params"].nunique() if "n_params" in known else 0
     loops = frame["recurrence"].nunique() if "recurrence" in known else 0
     if schedule:

@@ -106,9 +106,9 @@ def overtraining(options: argparse.Namespace) -> str:
     """Over-training, three corpora in one fit: five cheap runs of each, scored on the rest (Gadre et al.).
 
     The published law is fitted here as its authors do, one corpus at a time, and gives the published errors.
-    chinchilla-balanced was made before it was scored here: five runs of a corpus do not tell two exponents apart, and
-    published ratios of the two lie near one. A second form of it, with the interaction on top, was scored too and
-    dropped, since its sampling fails.
+    chinchilla-balanced was made before it was scored here, though the scores of the other two cards were known: five
+    runs of a corpus do not tell two exponents apart, and published ratios of the two lie near one. A second form of it,
+    with the interaction on top, was scored too and dropped: its sampling fails, and it errs more.
     """
     runs = bl.load(DATA / "gadre-overtraining" / "runs.csv")
     frame = runs.frame

@@ -113,8 +113,7 @@ class Monitor:
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
         """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.
 
-        The events are those of as many single ``push`` calls, in the same order; rows of different runs are judged
-        together, which is much quicker.
+        Events are those of as many ``push`` calls, in order; rows of different runs are judged together, and quicker.
         """
         found: list[tuple[int, Event]] = []
         for row in rows:
@@ -126,11 +125,7 @@ class Monitor:
     def push(
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
     ) -> list[Event]:
-        """Take one row of ``run``: its step, its ``loss`` in nats per token, and where they are known ``tokens`` so far
-        and ``grad_norm``, the gradient's L2 norm.
-
-        Returns the events that this row opened or settled. DataError if its step is not a number.
-        """
+        """Take one row, its ``loss`` in nats; returns the events that it settled. DataError: its step is no number."""
         return self._ordered(self._arrive(run, step, loss, tokens, grad_norm) + self._judge_ready())
 
     def finish(self) -> list[Event]:
@@ -325,10 +320,7 @@ class Monitor:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], siblings: Runs | None = None) -> Monitor:
-        """The inverse of ``to_json``: ``data`` is what that gave, ``siblings`` the runs that the monitor was made with.
-
-        DataError if it is of another version.
-        """
+        """The inverse of ``to_json``, of the same ``siblings``. DataError if ``data`` is of another version."""
         if data.get("version") != VERSION:
             raise DataError(
                 f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: "

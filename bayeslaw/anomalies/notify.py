@@ -20,7 +20,7 @@ class Notifier:
             # what its plugins import that is deprecated in Python is no news to a reader of these events
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                import apprise
+                import apprise  # pyright: ignore[reportMissingImports]
             except ImportError:
                 raise FileError("Notification needs the package apprise: pip install 'bayeslaw[notify]'.") from None
             self._service = apprise.Apprise()

@@ -244,9 +244,10 @@ def _add_tokens(rows: Mapping[str, pd.DataFrame], runs: Runs) -> None:
     if "tokens" not in runs.frame or "step" not in runs.frame:
         return
     for name in set(rows) & set(runs.names):
-        part = runs.curve(name)[["step", "tokens"]].dropna().drop_duplicates("step")
+        part: Any = runs.curve(name)[["step", "tokens"]].dropna()
+        part = part[~part["step"].duplicated()]
         if len(part):
-            rows[name]["tokens"] = rows[name]["step"].map(part.set_index("step")["tokens"]).to_numpy()
+            rows[name]["tokens"] = part.set_index("step")["tokens"].reindex(rows[name]["step"]).to_numpy()
 
 
 def _gradients(runs: Runs, rate: float) -> list[Event]:

@@ -128,9 +128,10 @@ class Watch:
 
 def event_of(line: str) -> Event:
     """The event of a line."""
-    record = json.loads(line)
+    record: dict[str, Any] = json.loads(line)
     del record["schema"]
-    return Event(**{k: (float("nan") if v is None else v) for k, v in record.items()})
+    plain: dict[str, Any] = {k: (float("nan") if v is None else v) for k, v in record.items()}
+    return Event(**plain)
 
 
 def line_of(event: Event) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def forecast(
     ctx.exit(BAD_NEWS if failed else OK)
 
 
-def _of_logs_or_fits(ready: bool, paths: tuple[str, ...], *, given: Any, model: Any, save: Any) -> None:
+def _of_logs_or_fits(ready: bool, paths: Sequence[str], *, given: Any, model: Any, save: Any) -> None:
     if ready and len(paths) > 1:
         raise click.UsageError(f"{paths[0]} is a fit: give one fit, or logs.")
     for name, value, fitting in (("--given", given, True), ("--model", model, False), ("--save", save, False)):

@@ -80,5 +80,7 @@ def watch(
         click.echo(line_of(event))
     if watcher.tail.skipped:
         say(f"{watcher.tail.skipped:,} lines could not be read and were skipped.")
+    if notify and watcher.told < watcher.written:
+        say("Not every service took the notification; what was not taken is sent again at the next start.")
     if seen:
         ctx.exit(BAD_NEWS)

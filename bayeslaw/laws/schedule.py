@@ -252,7 +252,7 @@ class Schedule:
         if top is not None and lower:
             first = max(self.warmup, 1)
             head = (0.0, first, 0.0, self.sums(first, clock), own, top - own)
-            arrays = {k: np.concatenate([[v], a]) for (k, a), v in zip(arrays.items(), head, strict=True)}
+            arrays = {k: np.append(v, a) for (k, a), v in zip(arrays.items(), head, strict=True)}
         pad = m - len(arrays["seg_drop"])
         fill = {"seg_step0": self.total, "seg_step1": self.total + 1, "seg_eta": self.eta_peak or 1.0}
         last = float(self.sums(self.total, clock))

@@ -148,8 +148,9 @@ class Surface:
         if "budget" not in self.problem.levels:
             return [""] * len(frame)
         mine = self.group
-        if mine is None and "group" in self.problem.bins and self.problem.bins["group"].nunique() == 1:
-            mine = str(self.problem.bins["group"].iloc[0])
+        bins: Any = self.problem.bins
+        if mine is None and "group" in bins and bins["group"].nunique() == 1:
+            mine = str(bins["group"].iloc[0])
         named = frame.drop(columns="group", errors="ignore") if mine is None else frame.assign(group=mine)
         return [str(b) for b in with_budgets(named, self.problem.levels["budget"])["budget"]]
 

@@ -88,7 +88,8 @@ def _forecast(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: A
         if any(value is not None for value in asked.values()):
             raise
         return _part(absent=str(error))
-    frame, out = band.frame, _part(notes=list(band.notes))
+    frame: Any = band.frame
+    out = _part(notes=list(band.notes))
     names = list(dict.fromkeys(frame["run"]))
     if len(names) > MOST_RUNS:
         out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are shown.")
@@ -143,7 +144,8 @@ def _rows_ahead(fit: Fit, runs: Runs | None, asked: Mapping[str, Any]) -> Any:
     # the farthest runs, of the largest size where sizes are known
     order = bins.sort_values([c for c in ("n_params", axis) if c in bins])
     names = [str(order["run"].iloc[-1])]
-    return ahead(source, **{axis: 2 * float(bins.loc[bins["run"] == names[0], axis].max())}, names=names)
+    far = 2 * float(bins.loc[bins["run"] == names[0], axis].max())
+    return ahead(source, tokens=far, names=names) if axis == "tokens" else ahead(source, step=far, names=names)
 
 
 def _events(fit: Fit, runs: Runs | None, number: Any) -> dict:
