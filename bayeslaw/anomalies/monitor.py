@@ -125,7 +125,7 @@ class Monitor:
     def push(
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
     ) -> list[Event]:
-        """Take one row, its ``loss`` in nats; returns the events that it settled. DataError: its step is no number."""
+        """One row of a run: loss (nats), tokens, grad_norm (L2). Gives events settled. DataError: step no number."""
         return self._ordered(self._arrive(run, step, loss, tokens, grad_norm) + self._judge_ready())
 
     def finish(self) -> list[Event]:

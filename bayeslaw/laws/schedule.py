@@ -230,7 +230,7 @@ class Schedule:
         """The schedule's life after the warm-up in ``m`` stretches: six arrays of shape (m,), see the module's head.
 
         ``edges`` are steps that must be a boundary as well; ``top`` the highest peak among the runs that are compared,
-        by default this schedule's own. Raises DataError if ``m`` is not positive.
+        by default this schedule's own; ``clock`` as in ``sums``. Raises DataError if ``m`` is not positive.
         """
         if m < 1:
             raise DataError(f"A schedule needs at least one segment; got m={m}.")
