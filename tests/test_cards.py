@@ -23,6 +23,8 @@ NAMES = (
     "looped-stepwise-exponential",
     "looped-total",
     "multi-power",
+    "power-law",
+    "power-law-steps",
 )
 
 #: as a user writes it
