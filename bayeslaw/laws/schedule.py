@@ -184,7 +184,9 @@ class Schedule:
         return area[i] + (t - self.steps[i]) * (rate + self.rates[i]) / 2 + (rate - self.rates[0]) / 2
 
     def _counted(self, clock: float) -> Schedule:
-        """The schedule of what each update counts."""
+        """The schedule of what each update counts: itself at clock 1."""
+        if clock == 1.0:
+            return self
         bent = np.diff(self.rates) != 0
         parts = np.where(bent, np.minimum(np.diff(self.steps), PIECES), 1).astype(int)
         cuts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(self.steps[:-1], self.steps[1:], parts, strict=True)]
@@ -234,7 +236,7 @@ class Schedule:
         """
         if m < 1:
             raise DataError(f"A schedule needs at least one segment; got m={m}.")
-        own = float(self.rate(self.warmup))
+        own, counted = float(self.rate(self.warmup)), self._counted(clock)
         lower = top is not None and abs(top - own) > SAME_RATE * max(top, own)
         start, end = compress(self.steps, self.rates, self.warmup, max(m - lower, 1), edges)
         rate0, rate1, n = self.rate(start), self.rate(end), np.maximum(end - start, 1.0)
@@ -244,18 +246,18 @@ class Schedule:
         arrays = {
             "seg_step0": start,
             "seg_step1": end,
-            "seg_S0": self.sums(start, clock),
-            "seg_S1": self.sums(end, clock),
+            "seg_S0": counted.sums(start),
+            "seg_S1": counted.sums(end),
             "seg_eta": middle,
             "seg_drop": drop,
         }
         if top is not None and lower:
             first = max(self.warmup, 1)
-            head = (0.0, first, 0.0, self.sums(first, clock), own, top - own)
+            head = (0.0, first, 0.0, counted.sums(first), own, top - own)
             arrays = {k: np.append(v, a) for (k, a), v in zip(arrays.items(), head, strict=True)}
         pad = m - len(arrays["seg_drop"])
         fill = {"seg_step0": self.total, "seg_step1": self.total + 1, "seg_eta": self.eta_peak or 1.0}
-        last = float(self.sums(self.total, clock))
+        last = float(counted.sums(self.total))
         return {
             key: np.concatenate([a, np.full(pad, fill.get(key, 0.0 if key == "seg_drop" else last))])
             for key, a in arrays.items()
