@@ -70,16 +70,9 @@ def linked(entry: Entry, v: Mapping[str, Array], series: Mapping[str, Array]) ->
 
 
 def to_published(layout: Layout, linked_values: Mapping[str, Array], ref: Mapping[str, Array]) -> dict[str, Array]:
-    """Link-scale values (scalars) → the law's symbols in published units.
-
-    An amplitude is sampled as its term's nats at the reference row; dividing by what one unit is worth there gives
-    the published coefficient. An offset of a covariate is sampled as its share of that covariate there.
-    """
-    law = get_law(layout.law)
+    """Link-scale values (scalars) → the law's symbols in published units (``Law.published``)."""
     p = {e.symbol: natural(e.link, linked_values[e.symbol]) for e in layout.entries}
-    p |= {s.name: p[s.name] * ref[s.share_of] for s in law.symbols if s.share_of}
-    unit = law.unit_terms(p, ref)
-    return {s: v / unit[s] if s in unit else v for s, v in p.items()}
+    return get_law(layout.law).published(p, ref)
 
 
 def series_params(

@@ -74,17 +74,15 @@ class Surface:
         return len(self.z)
 
     def _values(self) -> dict[str, np.ndarray]:
-        """Slot name → (S,) on the link scale, (S,) positive, or (S, members) deviations, as ``params.values``."""
-        prior, out = self.problem.data["prior"], {}
-        loc, scale = np.asarray(prior["loc"]), np.asarray(prior["scale"])
-        for slot, where in self.layout.placed():
-            value = loc[where] + scale[where] * self.z[:, where]
-            if slot.kind in ("deviation", "scaled"):
-                tau = out.setdefault(f"{slot.name}:tau", np.full(self.count, scale[where][0]))
-                out[slot.name] = tau[:, None] * self.z[:, where] if slot.kind == "scaled" else value
-            else:
-                out[slot.name] = np.exp(value[:, 0]) if slot.kind == "positive" else value[:, 0]
-        return out
+        """Slot name → (S,) on the link scale, (S,) positive, or (S, members) deviations: ``params.values`` of draws."""
+        import jax
+
+        from bayeslaw.engine.params import values
+
+        with jax.enable_x64(True):
+            prior = jax.tree.map(np.asarray, self.problem.data["prior"])
+            found = jax.vmap(lambda z: values(self.layout, prior, z))(np.asarray(self.z, float))
+            return {name: np.asarray(value) for name, value in found.items()}
 
     def _members(self, group: str | None) -> dict[str, int | None]:
         """Level → the position of its member that is planned for; None for a new one."""
@@ -138,8 +136,8 @@ class Surface:
                     u = u + self._deviation(entry.symbol, level, self.members.get(level), "")
             link = entry.link
             base[entry.symbol] = np.exp(u) if link == "log" else (1 / (1 + np.exp(-u)) if link == "logit" else u)
-        unit = self.law.unit_terms(base, self.problem.data["ref"])
-        out = {s: np.asarray(v / unit[s] if s in unit else v)[:, None] for s, v in base.items()}
+        published = self.law.published(base, self.problem.data["ref"])
+        out = {s: np.asarray(v)[:, None] for s, v in published.items()}
         self._cache[recurrence, budget] = out
         return out
 

@@ -125,3 +125,13 @@ def test_a_law_of_schedules_cannot_be_planned_with(made_fit):
         Surface(Other())  # type: ignore[arg-type]
     with pytest.raises(PlanError, match="no group"):
         Surface(fit, "nowhere")
+
+
+@pytest.mark.parametrize("card", ["chinchilla", "chinchilla-balanced", "iso-depth", "looped-total", "isoflop"])
+def test_coefficients_are_the_fits_own(made_fit, card):
+    fit = made_fit(card, looped=card in ("iso-depth", "looped-total"))
+    found = Surface(fit).coefficients(2.0)
+    alone = [e.symbol for e in fit.problem.layout.entries if not e.levels]
+    assert alone
+    for symbol in alone:
+        np.testing.assert_allclose(found[symbol][:, 0], fit.posterior[symbol].to_numpy().ravel(), rtol=1e-9)
