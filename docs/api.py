@@ -5,6 +5,7 @@ Needs the extra `docs`. Warnings of the builder are errors here: a broken annota
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from pathlib import Path
@@ -26,7 +27,10 @@ def build(folder: Path) -> None:
     pdoc.render.configure(
         docformat="numpy", show_source=False, footer_text="bayeslaw: losses in nats per token", math=False
     )
-    with warnings.catch_warnings():
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    # away from a checkout: its folder bayeslaw/ beside an installed bayeslaw would be two packages of one name
+    with warnings.catch_warnings(), contextlib.chdir(folder):
         warnings.simplefilter("error")
         pdoc.pdoc(*MODULES, output_directory=folder)
 

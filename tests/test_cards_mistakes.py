@@ -130,7 +130,8 @@ MISTAKES = {
     ),
     "unknown level": (
         {"parameters": {"E": {"pool": {"corpus": "lognormal(1, 1)"}}}},
-        r"\[parameters\.E\], pool: unknown level 'corpus'\. The levels are group, size, recurrence, exit_step\.",
+        r"\[parameters\.E\], pool: unknown level 'corpus'\. "
+        r"The levels are group, size, recurrence, exit_step, budget\.",
     ),
     "wrong kind of spread": (
         {"parameters": {"E": {"pool": {"group": "normal(0, 1)"}}}},
@@ -139,7 +140,7 @@ MISTAKES = {
     "bad spread": ({"parameters": {"E": {"pool": {"group": 0.1}}}}, r"pool\.group: cannot read the prior 0\.1\."),
     "unknown level of an offset": (
         {"offset": {"corpus": GOOD}},
-        r"\[offset\.corpus\]: unknown\. \[offset\] has group, size, recurrence, exit_step\.",
+        r"\[offset\.corpus\]: unknown\. \[offset\] has group, size, recurrence, exit_step, budget\.",
     ),
     "run effect on a shape": ({"run": {"alpha": GOOD}}, r"\[run\.alpha\]: unknown\. \[run\] has level, E, A, B\."),
     "unknown noise": (

@@ -22,6 +22,7 @@ from bayeslaw.cli.output import (
     write_csv,
 )
 from bayeslaw.cli.reading import Reading, reading_options
+from bayeslaw.errors import BayeslawError
 
 #: columns of a band that say which row it is, in the order in which a person reads them
 IDENTITY = ("run", "group", "n_params", "recurrence", "exit_step", "step", "tokens")
@@ -104,7 +105,9 @@ def forecast(
             "LINE."
         )
     if run is not None and at is not None:
-        raise click.UsageError("--run does not go with --at, whose rows name their runs themselves.")
+        raise click.UsageError(
+            "--run goes with --to, --to-step or --schedule, not with --at, whose rows name their runs themselves."
+        )
     if as_json and output == "-":
         raise click.UsageError("--json and -o - both want stdout; leave one of them out.")
     ready = onward.is_fit(paths[0])
@@ -122,7 +125,11 @@ def forecast(
         known = None if given is None else reading.read(given)
         fits, backtest = [bayeslaw.load_fit(paths[0])], stored_backtest(paths[0], tested)
     else:
-        log = reading.read(paths)
+        try:
+            log = reading.read(paths)
+        except BayeslawError as error:
+            # rows to forecast are mostly given to a saved fit: say why this is none, too
+            raise error if at is None else _nor_a_fit(error, paths[0]) from None
         if to is not None or to_step is not None:
             bayeslaw.ahead(
                 log, tokens=to, step=to_step, names=[run] if run else None
@@ -177,6 +184,17 @@ def forecast(
         draw(plot_band(band, known if log is None else log, given=known, level=max(levels)), plot)
         talk(f"drew {plot}")
     ctx.exit(BAD_NEWS if failed else OK)
+
+
+def _nor_a_fit(error: BayeslawError, path: str) -> BayeslawError:
+    """The error of a log that cannot be read, and why its file is no saved fit either."""
+    import bayeslaw
+
+    try:
+        bayeslaw.load_fit(path)
+    except BayeslawError as other:
+        return type(error)(f"{error} As a saved fit: {other}")
+    return error
 
 
 def _of_logs_or_fits(ready: bool, paths: Sequence[str], *, given: Any, model: Any, save: Any) -> None:

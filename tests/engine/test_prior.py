@@ -266,6 +266,8 @@ def real(name: str, shared_data) -> Runs:
     if name in SCHEDULED:
         frame = pd.read_csv(shared_data("multipowerlaw") / "runs.csv")
         return Runs.from_frame(frame[frame["split"] == "fit"])
+    if name == "power-law-steps":
+        return Runs.from_frame(pd.read_csv(shared_data("multipowerlaw") / "runs.csv"))
     frame = pd.read_csv(shared_data("looped-iso-depth") / "runs.csv")
     if name.startswith("looped-stepwise"):
         # stops at the first step, at the last, and twice as deep
