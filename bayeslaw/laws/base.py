@@ -101,10 +101,11 @@ class Law(abc.ABC):
         return {name: abs(terms[name]) for name in names}
 
     def published(self, p: Mapping[str, Array], ref: Mapping[str, Array]) -> dict[str, Array]:
-        """Symbols as the engine samples them, each on its natural scale → the same in published units.
+        """The symbols ``p`` as the engine samples them, each on its natural scale → the same in published units.
 
-        An amplitude is sampled as its term's nats at the reference row ``ref``; dividing by what one unit is worth
-        there gives the published coefficient. An offset of a covariate is sampled as its share of that covariate there.
+        Arrays of one shape each, or floats, in and out. An amplitude is sampled as its term's nats at the reference
+        row ``ref``; dividing by what one unit is worth there gives the published coefficient. An offset of a covariate
+        is sampled as its share of that covariate there.
         """
         p = {**p, **{s.name: p[s.name] * ref[s.share_of] for s in self.symbols if s.share_of}}
         unit = self.unit_terms(p, ref)
