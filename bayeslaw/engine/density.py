@@ -118,7 +118,7 @@ def series_log_likelihood(layout: Layout, v: Mapping[str, Array], data: Mapping[
         density = student_log_density(t, v["noise:nu"]) - jnp.log(scale)
         return jnp.sum(jnp.where(rows["mask"], density, 0.0), axis=1)
     r, var, g = pieces(layout, v, data)
-    return jax.vmap(linear.log_evidence)(r, var, g, rows["mask"])
+    return linear.log_evidences(r, var, g, rows["mask"])
 
 
 def log_posterior(layout: Layout, data: Mapping[str, Any], z: Array, *, for_mode: bool = False) -> Array:

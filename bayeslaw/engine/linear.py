@@ -12,6 +12,27 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 
 Array = jax.Array
 LOG_2PI = 1.8378770664093453
+#: operations below which jaxlib works on a batch of matrices in the thread that asks (its limit is 200,000)
+ALONE = 190_000
+
+
+@jax.custom_jvp
+def inverse_logdet(m: Array) -> tuple[Array, Array]:
+    """``(M^-1, log det M)`` of a positive definite M (K, K).
+
+    The tangents are spelled out (``-M^-1 dM M^-1``, ``tr(M^-1 dM)``) so that they are products of matrices: JAX's own
+    would be further triangular solves, one for each direction of a Hessian.
+    """
+    chol = jnp.linalg.cholesky(m)
+    inverse = cho_solve((chol, True), jnp.eye(m.shape[-1], dtype=m.dtype))
+    return inverse, 2 * jnp.sum(jnp.log(jnp.diagonal(chol)))
+
+
+@inverse_logdet.defjvp
+def _tangents(primals, tangents):
+    inverse, logdet = inverse_logdet(*primals)
+    (dm,) = tangents
+    return (inverse, logdet), (-inverse @ dm @ inverse, jnp.sum(inverse * dm.T))
 
 
 @jax.custom_vjp
@@ -25,11 +46,10 @@ def quad_logdet(m: Array, v: Array) -> tuple[Array, Array]:
 
 
 def _quad_logdet(m, v):
-    chol = jnp.linalg.cholesky(m)
-    # one solve gives both a and the inverse that the gradient needs
-    inverse = cho_solve((chol, True), jnp.eye(m.shape[-1], dtype=m.dtype))
+    # one inverse gives both a and what the gradient needs
+    inverse, logdet = inverse_logdet(m)
     a = inverse @ v
-    return (v @ a, 2 * jnp.sum(jnp.log(jnp.diagonal(chol)))), (a, inverse)
+    return (v @ a, logdet), (a, inverse)
 
 
 def _backward(saved, cotangents):
@@ -50,6 +70,20 @@ def log_evidence(r: Array, var: Array, g: Array, mask: Array) -> Array:
     weighted = g * weight[:, None]
     quad, logdet = quad_logdet(jnp.eye(g.shape[-1], dtype=g.dtype) + g.T @ weighted, weighted.T @ r)
     return base + 0.5 * quad - 0.5 * logdet
+
+
+def log_evidences(r: Array, var: Array, g: Array, mask: Array) -> Array:
+    """``log_evidence`` (m,) of m series: r, var and mask (m, n), g (m, n, K).
+
+    As many series at once as jaxlib factorises without help from its pool of threads: beyond ``ALONE`` operations it
+    hands out parts of a batch and blocks, and where as many chains as the pool has threads do so at the same time,
+    all of them wait for ever (jaxlib/cpu/lapack_kernels.cc, ParallelBatchMap; seen with 0.10).
+    """
+    series, k = g.shape[0], max(g.shape[-1], 1)
+    at_once = max(ALONE // k**3, 1)
+    if series <= at_once:
+        return jax.vmap(log_evidence)(r, var, g, mask)
+    return jax.lax.map(lambda one: log_evidence(*one), (r, var, g, mask), batch_size=at_once)
 
 
 def posterior(r: Array, var: Array, g: Array, mask: Array) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayeslaw.engine.linear import draw, leave_one_out, log_evidence, posterior, quad_logdet
+from bayeslaw.engine.linear import draw, leave_one_out, log_evidence, log_evidences, posterior, quad_logdet
 
 RNG = np.random.default_rng(4)
 N, K = 9, 4
@@ -127,3 +127,51 @@ def test_evidence_has_the_gradient_of_the_dense_formula():
     ours = jax.grad(lambda r, var, g: log_evidence(r, var, g, mask), argnums=(0, 1, 2))(*arguments)
     for mine, theirs in zip(ours, jax.grad(plain, argnums=(0, 1, 2))(*arguments), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-10)
+
+
+def solved(jaxpr) -> list[tuple[int, ...]]:
+    """Shapes of all matrices that a program factorises or solves with, inner programs included."""
+    found = []
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name in ("cholesky", "triangular_solve"):
+            found.append(eqn.invars[0].aval.shape)
+        for value in eqn.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                found += solved(inner)
+    return found
+
+
+@pytest.mark.parametrize("k", [3, 24, 70])
+def test_no_batch_of_many_series_is_shared_out_among_threads(k):
+    # two chains that wait for each other's threads never end; jaxlib shares out from 200,000 operations on
+    rng = np.random.default_rng(k)
+    r, g = rng.standard_normal((64, 80)), 0.1 * rng.standard_normal((64, 80, k))
+    var, mask = np.full((64, 80), 0.5), np.ones((64, 80), bool)
+
+    def total(g):
+        return log_evidences(r, var, g, mask).sum()
+
+    shapes = solved(jax.make_jaxpr(jax.grad(total))(g).jaxpr)
+    assert shapes
+    assert all(np.prod(s[:-2], initial=1) * k**3 < 200_000 or np.prod(s[:-2], initial=1) == 1 for s in shapes)
+    np.testing.assert_allclose(log_evidences(r, var, g, mask), jax.vmap(log_evidence)(r, var, g, mask), rtol=1e-12)
+    alone = jax.grad(lambda g: jax.vmap(log_evidence)(r, var, g, mask).sum())(g)
+    np.testing.assert_allclose(jax.grad(total)(g), alone, rtol=1e-9, atol=1e-12)
+
+
+def test_a_hessian_takes_no_more_factorisations_than_a_value():
+    rng = np.random.default_rng(1)
+    half = rng.standard_normal((5, 5))
+    m, v = half @ half.T + np.eye(5), rng.standard_normal(5)
+
+    def f(t):
+        quad, logdet = quad_logdet(m + t[0] * jnp.eye(5) + t[1] * jnp.ones((5, 5)), v)
+        return quad - logdet
+
+    t = jnp.array([0.3, 0.2])
+    shapes = solved(jax.make_jaxpr(jax.jacfwd(jax.grad(f)))(t).jaxpr)
+    assert len(shapes) == 3  # Cholesky, and the two triangular solves of the inverse
+    assert all(len(s) == 2 for s in shapes)
+    numeric = [[(jax.grad(f)(t + h)[i] - jax.grad(f)(t - h)[i]) / 2e-6 for h in 1e-6 * np.eye(2)] for i in range(2)]
+    np.testing.assert_allclose(jax.jacfwd(jax.grad(f))(t), numeric, rtol=1e-5)
