@@ -12,6 +12,7 @@ import pandas as pd
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import DataError
+from bayeslaw.reach import how_far
 
 #: a pandas DataFrame; its stubs lose track of what a selection returns
 Frame = Any
@@ -75,30 +76,3 @@ def _with_reach(rows: Frame, learn: Runs, given: Runs | None) -> Frame:
     last = rows.groupby(keys, dropna=False, sort=False)[axis].idxmax() if axis else rows.index
     rows.loc[last, "final"] = True
     return rows
-
-
-def how_far(rows: Frame, known: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far beyond what is known each row lies: ``reach`` in tokens or steps, ``reach_n`` in size, and ``seen``.
-
-    For a run that is partly ``seen``, reach is its x over the last known x of its own; for another, over the largest x
-    of any known run. ``reach_n`` is its size over the largest known. NaN where a column is missing.
-    """
-    runs = rows["run"].astype(str).to_numpy()
-    reach, reach_n = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    seen = np.isin(runs, known["run"].astype(str).unique())
-    for name in ("tokens", "step"):
-        if name in rows and name in known and rows[name].notna().all() and known[name].notna().all():
-            x = known[name].to_numpy(float)
-            last = dict(zip(*_last(known["run"].astype(str).to_numpy(), x), strict=True))
-            reach = rows[name].to_numpy(float) / np.array([last.get(run, x.max()) for run in runs])
-            break
-    if "n_params" in rows and "n_params" in known:
-        reach_n = rows["n_params"].to_numpy(float) / float(known["n_params"].max())
-    return reach, reach_n, seen
-
-
-def _last(runs: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    names, code = np.unique(runs, return_inverse=True)
-    out = np.zeros(len(names))
-    np.maximum.at(out, code, x)
-    return names, out

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from bayeslaw.backtest_parts import Frame, how_far
+from bayeslaw.backtest_parts import Frame
+from bayeslaw.reach import SLACK, how_far, known_rows, most, times
 from bayeslaw.scores import pooled
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: rows tested within this factor of a forecast's reach count as tested as far out
 NEAR = 1.5
-#: how much farther than the farthest test is still called tested
-SLACK = 1.05
 #: fewest tested rows that a coverage is stated of
 FEWEST = 10
 
@@ -38,7 +36,7 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
     level : of the bands spoken of; one of ``scores.LEVELS``.
     """
     card, fingerprint = fit.card, fit.meta.get("fingerprint")
-    known = _known(fit, given)
+    known = known_rows(fit, given)
     model = _same_model(result.meta.get("models", {}), card)
     if model is None:
         return [f"The backtest has no model like this fit's ({card.name}), so it says nothing of these bands."]
@@ -58,20 +56,6 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
     return out
 
 
-def _known(fit: Fit, given: Frame | None) -> Frame:
-    """The fitted bins, each at its last row, and the given rows in place of the fitted ones of their runs."""
-    bins: Any = fit.problem.bins.copy()
-    axis = next((name for name in ("step", "tokens", "flops") if name in bins and bins[name].notna().all()), None)
-    if axis is not None and "x_hi" in bins:
-        stretch = (bins["x_hi"] / bins[axis]).to_numpy(float)
-        for name in bins.columns.intersection(["step", "tokens", "flops"]):
-            bins[name] = bins[name].to_numpy(float) * stretch
-    if given is None:
-        return bins
-    mine = given[given["kept"]] if "kept" in given else given
-    return pd.concat([bins[~bins["run"].isin(mine["run"])], mine], ignore_index=True)
-
-
 def _same_model(models: Mapping[str, Any], card: Any) -> str | None:
     def plain(source: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in source.items() if k not in ("name", "summary", "reference")}
@@ -85,14 +69,14 @@ def _one(points: Frame, reach: np.ndarray, reach_n: np.ndarray, what: str, level
     """On continued runs, or on new ones: the coverage at the farthest row's reach, and a warning beyond all tests."""
     if not len(points):
         return [f"The backtest held back no {what}, so how far to trust bands of such is untested."]
-    far, far_n = _most(reach), _most(reach_n)
+    far, far_n = most(reach), most(reach_n)
     name, out = f"{100 * level:g}", []
     tested, tested_n = points["reach"].to_numpy(float), points["reach_n"].to_numpy(float)
     beyond = []
-    if far > SLACK * _most(tested):
-        beyond.append(f"{_times(far)} as far as what is known (tested: {_times(_most(tested))})")
-    if far_n > SLACK * max(_most(tested_n), 1.0):
-        beyond.append(f"{_times(far_n)} the largest known size (tested: {_times(_most(tested_n))})")
+    if far > SLACK * most(tested):
+        beyond.append(f"{times(far)} as far as what is known (tested: {times(most(tested))})")
+    if far_n > SLACK * max(most(tested_n), 1.0):
+        beyond.append(f"{times(far_n)} the largest known size (tested: {times(most(tested_n))})")
     if beyond:
         out.append(
             f"Extrapolation: for {what} this forecast reaches {' and '.join(beyond)}, farther than anything it has "
@@ -100,7 +84,7 @@ def _one(points: Frame, reach: np.ndarray, reach_n: np.ndarray, what: str, level
         )
     near = np.ones(len(points), bool)
     if np.isfinite(far):
-        goal = min(far, _most(tested))
+        goal = min(far, most(tested))
         near = (tested >= goal / NEAR) & (tested <= goal * NEAR)
     mine = points[near]
     if len(mine) < FEWEST:
@@ -115,12 +99,3 @@ def _one(points: Frame, reach: np.ndarray, reach_n: np.ndarray, what: str, level
         f"({mine['run'].nunique():,} runs{span})."
     )
     return out
-
-
-def _most(values: np.ndarray) -> float:
-    good = values[np.isfinite(values)]
-    return float(good.max()) if len(good) else np.nan
-
-
-def _times(factor: float) -> str:
-    return f"{factor:.2g} times"

@@ -144,7 +144,14 @@ def _by_model(unit: Unit) -> tuple[list[tuple[np.ndarray, np.ndarray, np.ndarray
     answers, notes = [], list(made.problem.notes)
     for part in unit.parts:
         band = forecast(
-            made, _asked(part.rows), part.given, levels=(0.9,), schedules=lr, draws=draws, seed=settings["seed"]
+            made,
+            _asked(part.rows),
+            part.given,
+            levels=(0.9,),
+            schedules=lr,
+            draws=draws,
+            seed=settings["seed"],
+            backtest=False,
         )
         answers.append((band.curve, band.observed, band.curve.mean(axis=0)))
         notes += [f"{part.name}: {note}" for note in band.notes]

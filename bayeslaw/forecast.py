@@ -14,6 +14,7 @@ from bayeslaw.engine.conditioning import conditioned
 from bayeslaw.errors import FitError
 from bayeslaw.fit import Fit, whole
 from bayeslaw.laws import Schedule
+from bayeslaw.reach import untested
 
 IDENTITY = (
     "run",
@@ -82,7 +83,8 @@ def forecast(
     draws : posterior draws used, at most as many as the fit has.
     seed : the same seed gives the same band.
     backtest : a ``Backtest`` of the same model; the band's notes then say how often bands have held as far out as
-        these rows, and where they lie farther out than anything tested.
+        these rows, and where they lie farther out than anything tested. Without one they say that nothing was
+        tested, and how far out the rows lie; False says nothing of this.
 
     Returns
     -------
@@ -108,8 +110,10 @@ def forecast(
     with jax.enable_x64(True):
         curve, observed, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
     frame = _summary(rows.frame, curve, observed, levels)
-    if backtest is not None:
-        notes = [*notes, *backtest.told(fit, frame, None if known is None else known.frame)]
+    if backtest is not False:
+        seen = None if known is None else known.frame
+        said = untested(fit, frame, seen) if backtest is None else backtest.told(fit, frame, seen)
+        notes = [*notes, *said]
     return Band(frame, curve, observed, levels, tuple(notes))
 
 

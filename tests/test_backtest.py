@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from bayeslaw.backtest import backtest
-from bayeslaw.backtest_parts import how_far, parts_of
+from bayeslaw.backtest_parts import parts_of
 from bayeslaw.backtest_result import Backtest
 from bayeslaw.backtest_store import Store
 from bayeslaw.backtest_work import Scored, Unit, run_unit, score_rows
@@ -213,15 +213,6 @@ def test_a_smoothed_truth_is_scored_with_the_noise_that_it_has():
     observed = curve * np.exp(np.hypot(0.01, 0.003) * rng.standard_normal((4000, 2)))
     scored = score_rows(rows, curve, observed, curve.mean(axis=0), rng)
     np.testing.assert_allclose(scored["sd"] / 3, [np.hypot(0.01, 0.003), np.hypot(0.002, 0.003)], rtol=0.1)
-
-
-def test_how_far_is_by_the_runs_own_last_row():
-    known = pd.DataFrame({"run": ["a", "a", "b"], "tokens": [1e9, 2e9, 8e9], "n_params": [1e8, 1e8, 5e8]})
-    rows = pd.DataFrame({"run": ["a", "c"], "tokens": [4e9, 4e9], "n_params": [1e8, 1e9]})
-    reach, reach_n, seen = how_far(rows, known)
-    np.testing.assert_allclose(reach, [2.0, 0.5])
-    np.testing.assert_allclose(reach_n, [0.2, 2.0])
-    assert seen.tolist() == [True, False]
 
 
 def test_wrong_questions_are_refused(few, tmp_path):

@@ -1,0 +1,37 @@
+"""How far out a forecast lies, and what is said of one that nothing was tested for."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.forecast import forecast
+from bayeslaw.reach import how_far, untested
+
+
+def test_how_far_is_by_the_runs_own_last_row():
+    known = pd.DataFrame({"run": ["a", "a", "b"], "tokens": [1e9, 2e9, 8e9], "n_params": [1e8, 1e8, 5e8]})
+    rows = pd.DataFrame({"run": ["a", "c"], "tokens": [4e9, 4e9], "n_params": [1e8, 1e9]})
+    reach, reach_n, seen = how_far(rows, known)
+    np.testing.assert_allclose(reach, [2.0, 0.5])
+    np.testing.assert_allclose(reach_n, [0.2, 2.0])
+    assert seen.tolist() == [True, False]
+
+
+def test_without_a_backtest_the_reader_is_told_that_nothing_was_tested():
+    bins = pd.DataFrame({"run": ["a", "b"], "tokens": [0.9e9, 1.8e9], "x_hi": [1e9, 2e9], "n_params": [1e8, 2e8]})
+    fit = cast(Any, SimpleNamespace(problem=SimpleNamespace(bins=bins)))
+    at = pd.DataFrame({"run": ["a"], "tokens": [1e9], "n_params": [1e8]})
+    assert untested(fit, at)[0].startswith("How often such bands hold is untested: bayeslaw backtest")
+    (far,) = untested(fit, at.assign(run="new", tokens=6e9, n_params=5e8))
+    assert far.startswith("It reaches 3 times as far as what is known and 2.5 times the largest known size, and how")
+    # given rows count as known
+    (given,) = untested(fit, at.assign(tokens=4e9), at.assign(tokens=2e9, kept=True))
+    assert given.startswith("It reaches 2 times as far")
+
+
+def test_a_band_says_so_unless_asked_not_to(toy_fit):
+    at = pd.DataFrame({"run": "c4-1e+08", "group": "c4", "n_params": 1e8, "tokens": [5e10]})
+    assert "is untested: bayeslaw backtest measures it" in forecast(toy_fit, at, draws=50).notes[-1]
+    assert not any("untested" in note for note in forecast(toy_fit, at, draws=50, backtest=False).notes)
