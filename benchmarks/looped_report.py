@@ -15,10 +15,12 @@ from bayeslaw.demo import CURVES, looped_curves, settled
 from bayeslaw.files import written_whole
 
 PAGE = Path(__file__).with_name("looped.md")
+STORE = Path(__file__).with_name(".backtests") / "looped"
 HEAD = """# Looped models: how well the laws generalise
 
 Written by `python benchmarks/looped.py report`; the numbers are those of
-`python benchmarks/looped.py total steps extras`{how}.
+`python benchmarks/looped.py total steps extras`, with `--quick` (a normal posterior at its mode in place of NUTS) where
+a section says so.
 
 The curves are those that come with the package (`bayeslaw/curves`), corpus `code`, one seed a cell, rows after the
 first 204,800 tokens (warm-up and the learning of letter pairs); of the rest no row is left out. Every 15th step is
@@ -58,15 +60,15 @@ def report(store: Path) -> None:
     if not tables:
         raise SystemExit("Nothing is scored yet: run python benchmarks/looped.py total steps first.")
     every = pd.concat(tables, ignore_index=True)
-    how = " `--quick` (a normal posterior at its mode)" if every["quick"].any() else ""
-    lines = [HEAD.format(how=how)]
+    lines = [HEAD]
     now = hashlib.sha256(CURVES.read_bytes()).hexdigest()[:12]
     if "curves" not in every or (every["curves"] != now).any():
         lines += [EARLIER]
     for kind, title in (("total", "Total loss"), ("steps", "Step-wise loss")):
         mine = every[every["kind"] == kind]
         if len(mine):
-            lines += [f"## {title}", "", *table_of(mine), *splits_of(mine), *all_points(mine, kind), *hardest_of(mine)]
+            lines += [f"## {title}", "", *how(mine), *table_of(mine), *splits_of(mine)]
+            lines += [*all_points(mine, kind), *hardest_of(mine)]
     for part in sorted(store.glob("*.json")):
         lines += [*json.loads(part.read_text()), ""]
     with written_whole(PAGE) as draft:
@@ -74,20 +76,31 @@ def report(store: Path) -> None:
     print("\n".join(lines))
 
 
+def how(mine: Any) -> list[str]:
+    """Whether the draws are NUTS's, and how many fits passed the checks of their sampling."""
+    if mine["quick"].all():
+        return ["Made with `--quick`.", ""]
+    if mine["quick"].any():
+        raise SystemExit("Some splits were made with --quick and some without: remove the former from " + str(STORE))
+    fits = mine.groupby(["study", "split", "card"])["ok"].first()
+    return [f"NUTS; {int((fits == 'yes').sum())} of {len(fits)} fits passed all checks of their sampling.", ""]
+
+
 def table_of(mine: Any) -> list[str]:
     lines = [
         "| fitted on | splits | model | R², held out | R², all rows | coverage of 90 % | CRPS, 1e-3 |",
         "|---|" + "---|" * 6,
     ]
-    for study, title in TITLES.items():
-        part = mine[mine["study"] == study]
+    for study, title in {**TITLES, "": "all of these"}.items():
+        part = mine[mine["study"] == study] if study else mine
         for who in dict.fromkeys(part["who"]):
             # a baseline is scored beside each card: once is enough
-            one = part[part["who"] == who].drop_duplicates(["split", "run", "exit_step", "step"])
+            one = part[part["who"] == who].drop_duplicates(["study", "split", "run", "exit_step", "step"])
             held = one[one["held"]]
             cover = scores.pooled(held["inside"].to_numpy(float), held["run"])
+            splits = len(one[["study", "split"]].drop_duplicates())
             lines.append(
-                f"| {title} | {one['split'].nunique()} | {who} | {r2(held['loss'], held['mean']):.4f} | "
+                f"| {title} | {splits} | {who} | {r2(held['loss'], held['mean']):.4f} | "
                 f"{r2(one['loss'], one['mean']):.4f} | {cover} | {1e3 * held['crps'].mean():.1f} |"
             )
     return [*lines, ""]
