@@ -39,6 +39,8 @@ PUBLISHED = {
     "100M": (2.651, 0.601, 0.453, 437.946, 2.132, 0.598, 0.655),
     "400M": (2.375, 0.654, 0.429, 523.425, 2.025, 0.594, 0.635),
 }
+#: steps of warm-up of lr-schedules
+WARMUP = 300
 PUBLISHED_RMSE = {"25M": 0.00465, "100M": 0.00592, "400M": 0.00730}
 PUBLISHED_P4 = {"c4_original": (1.223, 4.295), "rpj": (0.802, 0.732), "rw_original": (1.030, 1.619)}
 
@@ -147,20 +149,22 @@ def runs_out(options: argparse.Namespace) -> str:
     """Train curves of cosine and WSD schedules (``lr-schedules``): each run left out in turn.
 
     All runs share one data order, and so their noise; it is declared not available here, as no forecast uses it. The
-    resumed decay tails' history is the one that the data's page states.
+    resumed decay tails' history is the one that the data's page states. No contestant sees the 300 steps of warm-up,
+    nor is scored on them: no law here speaks of a warm-up. A first scoring did not leave them out, and its first bins
+    (of steps up to 150, missed by 1.5 nats) outweighed all others.
     """
-    runs = bl.load(DATA / "lr-schedules" / "runs.csv")
+    runs, rates = _train_curves()
     splits = by_run(runs)[:: options.every]
-    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs), max_bins=24)
+    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=rates, max_bins=24)
     return f"{len(splits)} of {len(runs.names)} runs.\n\n" + _pooled(result)
 
 
 def tails(options: argparse.Namespace) -> str:
     """Decay tails of 166M from fits of 60M and 93M: given their first 20 %, and without.
 
-    Histories as above; siblings' shared noise is declared not available.
+    Histories and warm-up as above; siblings' shared noise is declared not available.
     """
-    runs = bl.load(DATA / "lr-schedules" / "runs.csv")
+    runs, rates = _train_curves()
     frame = runs.frame
     small = (frame["n_params"] < 1.2e8).to_numpy()
     kept = frame["kept"].to_numpy(bool)
@@ -173,7 +177,7 @@ def tails(options: argparse.Namespace) -> str:
         if (mine := (frame["run"] == run).to_numpy() & kept & ~small).any()
     ]
     splits += [Split(s.name, "no prefix", 0.0, s.learn, s.score) for s in by_largest(runs)]
-    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=_histories(runs), max_bins=24)
+    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, schedules=rates, max_bins=24)
     return _pooled(result, by=("fold",))
 
 
@@ -213,15 +217,19 @@ STUDIES: dict[str, Callable[[argparse.Namespace], str]] = {
 }
 
 
-def _histories(runs: bl.Runs) -> dict[str, Schedule]:
-    """The resumed tails' history, which the data's own page states: 300 steps of warm-up, then the peak rate."""
+def _train_curves() -> tuple[bl.Runs, dict[str, Schedule]]:
+    """``lr-schedules`` after its warm-up of 300 steps, and each run's whole rate.
+
+    The decay tails were resumed from a run at the peak rate, as the data's own page states.
+    """
+    runs = bl.load(DATA / "lr-schedules" / "runs.csv").where(f"step > {WARMUP}")
     found = {}
-    for run, rows in runs.frame[runs.frame["resumed"]].groupby("run"):
+    for run, rows in runs.frame.groupby("run"):
         step, lr, peak = rows["step"].to_numpy(float), rows["lr"].to_numpy(float), float(rows["peak_lr"].iloc[0])
-        start = step[0] - (step[1] - step[0])
-        steps, rates = np.concatenate([[0, 300, start], step]), np.concatenate([[0, peak, peak], lr])
-        found[str(run)] = Schedule(steps, rates, 300)
-    return found
+        resumed = [step[0] - (step[1] - step[0])] if rows["resumed"].iloc[0] else []
+        steps = np.concatenate([[0, WARMUP], resumed, step])
+        found[str(run)] = Schedule(steps, np.concatenate([[0, peak], [peak] * len(resumed), lr]), WARMUP)
+    return runs, found
 
 
 def _published(runs: bl.Runs) -> dict[str, float]:
