@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, json_option, rows_of
 from bayeslaw.cli.reading import Reading, reading_options
@@ -69,13 +70,13 @@ def anomalies(
     if only:
         frame = frame[frame["run"].isin(only)].reset_index(drop=True)
     for note in found.notes:
-        say(note)
+        talk(note)
     aligned = len(set(found.alignment["run"].tolist()))
     if aligned:
         least = found.alignment["evidence"].min()
-        say(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
+        talk(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
     if len(found.hard_batches):
-        say(f"{len(found.hard_batches)} losses far off their curve are hard batches that the siblings met too.")
+        talk(f"{len(found.hard_batches)} losses far off their curve are hard batches that the siblings met too.")
     ends = [] if end is None else _ends(found, end, checkpoint, only)
     if as_json:
         emit_json(
@@ -91,7 +92,7 @@ def anomalies(
         from bayeslaw.plots.anomalies import plot_anomalies
 
         draw(plot_anomalies(found, only[0] if only else None), plot)
-        say(f"drew {plot}")
+        talk(f"drew {plot}")
     if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)
 

@@ -6,13 +6,9 @@ from typing import Any
 
 import click
 
-from bayeslaw.cli.guard import say
+from bayeslaw.cli.common import is_quiet, seed_option, talk
 from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, rows_of, writable
 from bayeslaw.cli.reading import Reading, reading_options
-
-seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same answer."
-)
 
 
 def sampling_options(command: Any) -> Any:
@@ -58,7 +54,6 @@ def _origins(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 @sampling_options
 @click.option("-o", "--output", metavar="FILE", help="Save the backtest as JSON; beside a fit, e.g. fit.backtest.json.")
 @click.option("--plot", metavar="FILE", help="Draw the calibration, e.g. calibration.png.")
-@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 @json_option
 def backtest(
     data: tuple[str, ...],
@@ -79,7 +74,6 @@ def backtest(
     draws: int | None,
     output: str | None,
     plot: str | None,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Forecast what is known already, and score it beside baselines.
@@ -103,12 +97,12 @@ def backtest(
         options["origins"] = origins
     result = bayeslaw.backtest(
         reading.read(data), models, by=by, baselines=() if no_baselines else baselines or None, approx=approx,
-        jobs=jobs, folder=folder, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=not quiet, **options,
+        jobs=jobs, folder=folder, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=not is_quiet(),
+        **options,
     )  # fmt: skip
     if output is not None:
         result.save(output)
-        if not quiet:
-            say(f"saved to {output}; next: bayeslaw forecast FIT --backtest {output} --at ROWS")
+        talk(f"saved to {output}; next: bayeslaw forecast FIT --backtest {output} --at ROWS")
     if as_json:
         click.echo(result.to_json())
     else:
@@ -117,7 +111,7 @@ def backtest(
         from bayeslaw.plots.calibration import plot_calibration
 
         draw(plot_calibration(result), plot)
-        say(f"drew {plot}")
+        talk(f"drew {plot}")
 
 
 @click.command(short_help="Rank model cards on your runs by held-out score.")
@@ -130,7 +124,6 @@ def backtest(
               help="Per cent of every run that leave-future-out fits.")  # fmt: skip
 @seed_option
 @sampling_options
-@click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 def compare(
     data: tuple[str, ...],
@@ -142,7 +135,6 @@ def compare(
     chains: int,
     warmup: int | None,
     draws: int | None,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Rank model cards on your runs by held-out score, and say which to use and how sure that is."""
@@ -150,7 +142,7 @@ def compare(
 
     found = bayeslaw.compare(
         reading.read(data), list(models) or None, unit=unit, share=share / 100, seed=seed, chains=chains,
-        warmup=warmup, draws=draws, progress=not quiet,
+        warmup=warmup, draws=draws, progress=not is_quiet(),
     )  # fmt: skip
     if as_json:
         emit_json("compare", list(found.frame.columns), sentence=found.sentence, rows=rows_of(found.frame),
@@ -166,4 +158,4 @@ def compare(
     emit_table(header, rows)
     click.echo(f"\n{found.sentence}")
     for note in found.notes:
-        say(note)
+        talk(note)

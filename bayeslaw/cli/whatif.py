@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from bayeslaw.cli.guard import say
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.output import cell, draw, emit_json, emit_table, rows_of, write_csv
 
 if TYPE_CHECKING:
@@ -20,9 +19,8 @@ def answer(
     output: str | None,
     plot: str | None,
     as_json: bool,
-    talk: Callable[[str], None],
 ) -> None:
-    """Print the what-if table, write the bands as CSV, draw them; notes go to ``talk``."""
+    """Print the what-if table, write the bands as CSV, draw them; notes are talk."""
     import pandas as pd
 
     for note in found.notes:
@@ -65,4 +63,4 @@ def _print(found: WhatIf, levels: tuple[float, ...]) -> None:
         )
     click.echo(f"run {found.frame['run'].iloc[0]}")
     emit_table(header, rows)
-    say("losses in nats per token; bands are for an observed loss, the difference is of the curves.")
+    talk("losses in nats per token; bands are for an observed loss, the difference is of the curves.")
