@@ -1,4 +1,4 @@
-"""Options that mean the same everywhere: -v, -q, --seed, --version; and what is printed where nobody sees a colour."""
+"""Options that mean the same everywhere: -v, -q, --seed, --version; and text that fits where it is read."""
 
 import click
 import pandas as pd
@@ -8,6 +8,7 @@ from click.testing import CliRunner
 import bayeslaw
 from bayeslaw.cli import COMMANDS, cli
 from bayeslaw.cli.common import is_quiet, is_verbose, talk
+from bayeslaw.cli.output import emit_table, emit_text
 
 NAMES = [str(command.name) for command in COMMANDS]
 #: commands that draw random numbers
@@ -15,7 +16,7 @@ DRAWING = {"fit", "forecast", "plan", "next-runs", "backtest", "compare", "repor
 
 
 def run(*args: str, code: int = 0):
-    result = CliRunner().invoke(cli, list(args))
+    result = CliRunner().invoke(cli, list(args), prog_name="bayeslaw")
     assert result.exit_code == code, result.output
     return result
 
@@ -91,3 +92,62 @@ def test_no_colour_and_no_line_above_80_columns_where_piped(args):
     said = run(*args, "--help").output if not args else run(*args).output
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) <= 80
+
+
+LONG = [["llama-2.8b-c4-lr2e-4", "c4", "2.8B", "20,000", "40B", "2.3786", "2.3786 - 2.3999"],
+        ["llama-6.9b-c4-lr1e-4-second-attempt", "c4", "6.9B", "6,000", "40B", "2.4869", "2.3786 - 2.3999"]]  # fmt: skip
+HEADER = ["run", "group", "n_params", "step", "tokens", "median", "90 % band"]
+
+
+def test_what_all_rows_of_a_wide_table_share_stands_above_it(capsys):
+    emit_table(HEADER, LONG, left=2)
+    above, *table = capsys.readouterr().out.splitlines()
+    assert above == "group c4, tokens 40B, 90 % band 2.3786 - 2.3999"
+    assert table[0].split() == ["run", "n_params", "step", "median"]
+    assert table[1].split() == ["llama-2.8b-c4-lr2e-4", "2.8B", "20,000", "2.3786"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_wide_table_fits_and_keeps_every_cell(count, capsys):
+    rows = [[*row[:5], "x" * (20 + i), row[6]] for i, row in enumerate(LONG[:count])]
+    emit_table(HEADER, rows, left=2)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    bare = "".join(said.split())
+    for row in rows:
+        assert all(cell.replace(" ", "") in bare for cell in row[2:])
+
+
+def test_a_narrow_table_is_left_as_it_is(capsys):
+    emit_table(["run", "step"], [["a", "1"], ["b", "1"]])
+    assert capsys.readouterr().out == "run  step\na       1\nb       1\n"
+
+
+def test_sentences_are_broken_between_words_on_a_terminal_alone(capsys, monkeypatch):
+    sentence = "  " + "word " * 30 + "end"
+    emit_text(sentence)
+    assert capsys.readouterr().out == f"{sentence}\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    emit_text(f"short  line\n{sentence}")
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "short  line"
+    assert len(rest) > 1
+    assert all(len(line) <= 80 for line in rest)
+    assert " ".join(rest).split() == sentence.split()
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "teacher"),
+    [
+        (("fitt",), "No such command 'fitt'.", "bayeslaw"),
+        (("check",), "Missing argument 'FIT'.", "bayeslaw check"),
+        (("models", "--jsn"), "No such option", "bayeslaw models"),
+        (("forecast", "a.csv"), "Say what to forecast, in one way", "bayeslaw forecast"),
+    ],
+)
+def test_wrong_usage_is_one_paragraph(args, said, teacher):
+    error = run(*args, code=2).stderr
+    assert error.startswith(f"bayeslaw: {said}")
+    assert error.endswith(f" `{teacher} --help` tells more.\n")
+    assert error.count("\n") == 1

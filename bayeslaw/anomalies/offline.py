@@ -94,7 +94,8 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     notes = []
     short = [name for name, curve in curves.items() if len(curve.step) < 150]
     if short:
-        notes.append(f"{len(short)} runs have fewer than 150 rows: most of those are spent on learning the noise.")
+        many = f"{len(short)} runs have" if len(short) > 1 else f"{short[0]} has"
+        notes.append(f"{many} fewer than 150 rows: most of those are spent on learning the noise.")
     table = pd.DataFrame([e.record() for e in events], columns=list(COLUMNS))
     found = [
         {"run": name, "sibling": s.run, "offset": s.offset, "correlation": s.correlation, "rows": s.rows,

@@ -8,7 +8,7 @@ import click
 
 from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, json_option, rows_of
+from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of
 from bayeslaw.cli.reading import Reading, reading_options
 
 #: kinds of which a person should hear through the exit code; the others are history
@@ -87,7 +87,7 @@ def anomalies(
     else:
         print_events(frame, sentences)
         for a in ends:
-            click.echo(f"{a.run}, {a.kind.replace('_', ' ')} at step {a.start_step:,.0f}: {a.message}")
+            emit_text(f"{a.run}, {a.kind.replace('_', ' ')} at step {a.start_step:,.0f}: {a.message}")
     if plot is not None:
         from bayeslaw.plots.anomalies import plot_anomalies
 
@@ -132,4 +132,4 @@ def print_events(frame: Any, sentences: bool) -> None:
     if sentences:
         click.echo()
         for e in frame.to_dict(orient="records"):
-            click.echo(f"{e['run']}: {e['message']}")
+            emit_text(f"{e['run']}: {e['message']}")

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from bayeslaw.cli.common import is_quiet, seed_option, talk
-from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, rows_of, writable
+from bayeslaw.cli.guard import say
+from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of, writable
 from bayeslaw.cli.reading import Reading, reading_options
 
 
@@ -106,7 +107,7 @@ def backtest(
     if as_json:
         click.echo(result.to_json())
     else:
-        click.echo(str(result))
+        emit_text(str(result))
     if plot is not None:
         from bayeslaw.plots.calibration import plot_calibration
 
@@ -148,7 +149,7 @@ def compare(
         emit_json("compare", list(found.frame.columns), sentence=found.sentence, rows=rows_of(found.frame),
                   notes=list(found.notes))  # fmt: skip
         return
-    header = ["card", "future score", "less best", "se", "90 % covers", "LOO", "less best", "se"]
+    header = ["card", "future", "behind", "se", "in 90 %", "LOO", "behind", "se"]
     names = ["future_score", "future_diff", "future_se", "cover90", "elpd_loo", "loo_diff", "loo_se"]
     formats = ["{:.2f}", "{:.2f}", "{:.2f}", "{:.2f}", "{:.1f}", "{:.1f}", "{:.1f}"]
     rows = [
@@ -156,6 +157,7 @@ def compare(
         for row in found.frame.to_dict(orient="records")
     ]
     emit_table(header, rows)
-    click.echo(f"\n{found.sentence}")
+    talk("mean log score of what was held back, and how far behind the best; the same by leave-one-out.")
+    emit_text(f"\n{found.sentence}")
     for note in found.notes:
-        talk(note)
+        say(note)

@@ -8,7 +8,7 @@ import click
 
 from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.forecasting import print_band
-from bayeslaw.cli.output import draw, writable
+from bayeslaw.cli.output import draw, emit_text, writable
 from bayeslaw.cli.progress import sampling_progress
 
 PICTURE = "bayeslaw_demo.png"
@@ -34,7 +34,7 @@ def demo(seed: int) -> None:
     known, held = runs.where("split == 'fit'"), runs.where("split == 'test'")
     with sampling_progress() as progress:
         fit = bayeslaw.fit(known, model="looped-total", seed=seed, max_bins=BINS, progress=progress)
-    click.echo(f"{fit}\n")
+    emit_text(f"{fit}\n")
     band = bayeslaw.forecast(fit, at=held, levels=LEVELS, seed=seed)
     print_band(band.frame, LEVELS)
     loss = held.frame["loss"].to_numpy()

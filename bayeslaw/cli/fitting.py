@@ -8,7 +8,7 @@ import click
 
 from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.guard import BAD_NEWS, OK
-from bayeslaw.cli.output import emit_json, json_option, rows_of, writable
+from bayeslaw.cli.output import emit_json, emit_text, json_option, rows_of, writable
 from bayeslaw.cli.progress import sampling_progress
 from bayeslaw.cli.reading import Reading, reading_options
 
@@ -63,7 +63,7 @@ def fit(
     if as_json:
         _emit_check("fit", verdict, path=output, model=model)
     else:
-        click.echo(str(result))
+        emit_text(str(result))
     talk(f"saved to {output}; next: bayeslaw forecast {output} --at ROWS")
     ctx.exit(OK if verdict.ok else BAD_NEWS)
 
@@ -80,7 +80,7 @@ def check(ctx: click.Context, path: str, as_json: bool) -> None:
     if as_json:
         _emit_check("check", verdict, path=path)
     else:
-        click.echo(str(verdict))
+        emit_text(str(verdict))
     ctx.exit(OK if verdict.ok else BAD_NEWS)
 
 

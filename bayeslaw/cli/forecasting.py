@@ -17,6 +17,7 @@ from bayeslaw.cli.output import (
     drawable,
     emit_json,
     emit_table,
+    emit_text,
     json_option,
     rows_of,
     writable,
@@ -173,7 +174,7 @@ def forecast(
         print_band(band.frame if at is not None else onward.milestones(band.frame), levels)
         if at is None:
             for sentence in onward.sentences(band.frame, max(levels)):
-                click.echo(f"\n{sentence}")
+                emit_text(f"\n{sentence}")
     if plot is not None:
         from bayeslaw.plots.bands import plot_band
 

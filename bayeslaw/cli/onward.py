@@ -10,6 +10,7 @@ import click
 
 from bayeslaw.cli.common import talk
 from bayeslaw.cli.progress import sampling_progress
+from bayeslaw.files import HDF5
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 #: runs that are fitted one by one without being asked for by name
 MOST_ALONE = 12
-#: how an HDF5 file, hence a saved fit, begins
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def is_fit(path: str) -> bool:
@@ -29,7 +28,7 @@ def is_fit(path: str) -> bool:
     if not file.is_file():
         return file.suffix == ".nc" and not file.exists()
     with file.open("rb") as content:
-        return content.read(len(_HDF5)) == _HDF5
+        return content.read(len(HDF5)) == HDF5
 
 
 def chosen(runs: Runs, model: str | None, *, schedule: bool) -> Choice:

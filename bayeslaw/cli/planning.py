@@ -9,7 +9,7 @@ import click
 
 from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, plain, rows_of
+from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, emit_text, json_option, plain, rows_of
 
 UNITS = {"n_params": "parameters", "tokens": "tokens", "recurrence": "recurrent steps", "loss": "nats per token",
          "tokens_per_param": "tokens per parameter", "loss_observed": "nats per token", "flops": "FLOP"}  # fmt: skip
@@ -100,7 +100,7 @@ def plan(
     if as_json:
         emit_plan(found)
     else:
-        click.echo(str(found))
+        emit_text(str(found))
     if plot is not None:
         from bayeslaw.plan.frontier import frontier
         from bayeslaw.plots.planning import plot_plan
@@ -151,7 +151,7 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
                   money={k: found.rates.money(v) for k, v in found.budget.items()}, curve=curve,
                   notes=list(found.notes))  # fmt: skip
     else:
-        click.echo(str(found))
+        emit_text(str(found))
     if plot is not None:
         from bayeslaw.plots.planning import plot_target
 
@@ -214,7 +214,7 @@ def next_runs(
             for r in found.frame.to_dict(orient="records")
         ],
     )  # fmt: skip
-    click.echo(str(found))
+    emit_text(str(found))
 
 
 def _read_candidates(path: str) -> Any:
