@@ -82,7 +82,7 @@ class Fit:
         save(self, path)
 
     def draws(self, most: int | None = 1000) -> np.ndarray:
-        """Draws of all chains in the sampler's unconstrained coordinates, (S, dim), evenly thinned to ``most`` or fewer."""
+        """Draws of all chains in the sampler's unconstrained coordinates, (S, dim), thinned to ``most`` or fewer."""
         flat = self.z.swapaxes(0, 1).reshape(-1, self.z.shape[-1])
         if most is None or len(flat) <= most:
             return flat
