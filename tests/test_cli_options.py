@@ -118,6 +118,12 @@ def test_a_wide_table_fits_and_keeps_every_cell(count, capsys):
         assert all(cell.replace(" ", "") in bare for cell in row[2:])
 
 
+def test_a_long_name_is_broken_at_its_marks(capsys):
+    emit_table(["run", "what"], [["llama-2.8b-c4-lr2e-4-second-attempt", "x" * 60], ["b", "y" * 60]])
+    names = [line[:18].strip() for line in capsys.readouterr().out.splitlines()]
+    assert names == ["run", "llama-2.8b-c4-", "lr2e-4-second-", "attempt", "b"]
+
+
 def test_a_narrow_table_is_left_as_it_is(capsys):
     emit_table(["run", "step"], [["a", "1"], ["b", "1"]])
     assert capsys.readouterr().out == "run  step\na       1\nb       1\n"
@@ -129,9 +135,9 @@ def test_sentences_are_broken_between_words_on_a_terminal_alone(capsys, monkeypa
     assert capsys.readouterr().out == f"{sentence}\n"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
-    emit_text(f"short  line\n{sentence}")
-    first, *rest = capsys.readouterr().out.splitlines()
-    assert first == "short  line"
+    emit_text(f"short  line\n\n{sentence}\n")
+    first, blank, *rest, last = capsys.readouterr().out.splitlines()
+    assert (first, blank, last) == ("short  line", "", "")
     assert len(rest) > 1
     assert all(len(line) <= 80 for line in rest)
     assert " ".join(rest).split() == sentence.split()

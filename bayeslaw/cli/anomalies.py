@@ -12,7 +12,7 @@ from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, emi
 from bayeslaw.cli.reading import Reading, reading_options
 
 #: kinds of which a person should hear through the exit code; the others are history
-_HEADER = ("run", "kind", "start", "peak", "end", "nats", "sd", "log10 e", "left over", "siblings")
+_HEADER = ("kind", "start", "end", "nats", "sd", "log10 e", "left over", "siblings")
 
 
 def rate_option(command: Any) -> Any:
@@ -120,15 +120,17 @@ def print_events(frame: Any, sentences: bool) -> None:
         click.echo("no anomalies")
         return
     step = "{:,.0f}".format
-    rows = [
-        [
-            str(e["run"]), e["kind"] + ("" if e["probability"] >= 0.8 else "?") + (" (open)" if e["open"] else ""),
-            step(e["start_step"]), step(e["peak_step"]), step(e["end_step"]), cell(e["magnitude"], "{:+.4f}".format),
-            cell(e["magnitude_sd"], "{:+.1f}".format), f"{e['evidence']:.1f}", cell(e["severity"], "{:.4f}".format),
-            str(e["siblings"]),
-        ] for e in frame.to_dict(orient="records")
-    ]  # fmt: skip
-    emit_table(_HEADER, rows, left=2)
+    for run, events in frame.groupby("run", sort=False):
+        rows = [
+            [
+                e["kind"] + ("" if e["probability"] >= 0.8 else "?") + (" (open)" if e["open"] else ""),
+                step(e["start_step"]), step(e["end_step"]), cell(e["magnitude"], "{:+.4f}".format),
+                cell(e["magnitude_sd"], "{:+.1f}".format), f"{e['evidence']:.1f}", cell(e["severity"], "{:.4f}".format),
+                str(e["siblings"]),
+            ] for e in events.to_dict(orient="records")
+        ]  # fmt: skip
+        click.echo(f"run {run}")
+        emit_table(_HEADER, rows)
     if sentences:
         click.echo()
         for e in frame.to_dict(orient="records"):

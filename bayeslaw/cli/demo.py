@@ -40,8 +40,8 @@ def demo(seed: int) -> None:
     loss = held.frame["loss"].to_numpy()
     inside = (loss >= band.frame["lo90"].to_numpy()) & (loss <= band.frame["hi90"].to_numpy())
     trust = "can be trusted" if fit.check().ok else "cannot be trusted yet"
-    click.echo(
-        f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 %\n"
+    emit_text(
+        f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 % "
         f"band ({0.9 * len(inside):.0f} expected, give or take: neighbours err together)."
     )
     frame: Any = runs.frame

@@ -44,6 +44,8 @@ def load(paths: tuple[str, ...], reading: Reading, explain: bool, as_json: bool)
         **dict.fromkeys(("step", "recurrence"), "{:,.0f}".format),
         **dict.fromkeys(("first_loss", "last_loss"), "{:.4f}".format),
     }
+    if (summary["kept"] == summary["rows"]).all():
+        summary = summary.drop(columns="kept")
     emit_table(
         [name.replace("_", " ") for name in summary.columns],
         [

@@ -75,7 +75,7 @@ def emit_json(schema: str, columns: Sequence[str], **content: Any) -> None:
 def emit_text(text: str) -> None:
     """Print an answer in words; where a person reads it, lines too long for the terminal are broken between words."""
     if sys.stdout.isatty():
-        text = "\n".join(fold(line, indent=len(line) - len(line.lstrip()) + 2) for line in text.splitlines())
+        text = "\n".join(fold(line, indent=len(line) - len(line.lstrip()) + 2) for line in text.split("\n"))
     click.echo(text)
 
 
@@ -85,21 +85,37 @@ def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: in
     Column ``wrap`` is broken into lines, as many as are needed. In a table that is too wide without one, columns that
     say the same in every row stand above it instead, and then the first column is broken.
     """
+    break_up = _by_words
     if wrap is None and _width(header, rows) > WIDTH:
         header, rows, left = _say_once(header, rows, left)
-        wrap = 0
+        wrap, break_up = 0, _by_parts
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     if wrap is not None:
         least = 20 if wrap else 8
         widths[wrap] = min(widths[wrap], max(WIDTH - _width(header, rows) + widths[wrap], least))
     for row in [header, *rows]:
-        broken = textwrap.wrap(row[wrap], widths[wrap], break_on_hyphens=False) if wrap is not None else []
+        broken = break_up(row[wrap], widths[wrap]) if wrap is not None else []
         for k in range(max(len(broken), 1)):
             line = [c if k == 0 else "" for c in row]
             if wrap is not None:
                 line[wrap] = broken[k] if broken else ""
             cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
             click.echo("  ".join(cells).rstrip())
+
+
+def _by_words(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def _by_parts(name: str, width: int) -> list[str]:
+    """A name in pieces, broken after a hyphen or the like where there is one in the last half of a piece."""
+    pieces = []
+    while len(name) > width:
+        cut = 1 + max(name.rfind(mark, 0, width) for mark in "-_/.:=, ")
+        cut = cut if cut > width // 2 else width
+        pieces.append(name[:cut].rstrip())
+        name = name[cut:]
+    return [*pieces, name]
 
 
 def _width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
