@@ -52,16 +52,16 @@ class Comparison:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        head = f"{'card':<24}{'future':>9}{'diff':>8}{'se':>7}{'covers':>8}{'LOO':>11}{'diff':>9}{'se':>8}"
+        head = f"{'card':<28}{'future':>8}{'diff':>8}{'se':>6}{'covers':>7}{'LOO':>9}{'diff':>8}{'se':>6}"
         lines = [head]
         for row in self.frame.to_dict(orient="records"):
             lines.append(
-                f"{row['model']:<24}{row['future_score']:>9.2f}{row['future_diff']:>8.2f}{row['future_se']:>7.2f}"
-                f"{row['cover90']:>8.0%}{row['elpd_loo']:>11.1f}{row['loo_diff']:>9.1f}{row['loo_se']:>8.1f}"
+                f"{row['model']:<28}{row['future_score']:>8.2f}{row['future_diff']:>8.2f}{row['future_se']:>6.2f}"
+                f"{row['cover90']:>7.0%}{row['elpd_loo']:>9.1f}{row['loo_diff']:>8.1f}{row['loo_se']:>6.1f}"
             )
-        lines += ["", *textwrap.wrap(self.sentence, 90)]
+        lines += ["", *textwrap.wrap(self.sentence, 80)]
         for note in self.notes:
-            lines += textwrap.wrap(note, 90)
+            lines += textwrap.wrap(note, 80)
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+#: how an HDF5 file begins, and so a saved fit
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:

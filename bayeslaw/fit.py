@@ -82,7 +82,7 @@ class Fit:
         save(self, path)
 
     def draws(self, most: int | None = 1000) -> np.ndarray:
-        """Flat draws (S, dim), evenly thinned to at most ``most``."""
+        """Draws of all chains in the sampler's unconstrained coordinates, (S, dim), thinned to ``most`` or fewer."""
         flat = self.z.swapaxes(0, 1).reshape(-1, self.z.shape[-1])
         if most is None or len(flat) <= most:
             return flat
@@ -94,7 +94,10 @@ class Fit:
         return tuple(dict.fromkeys(map(str, self.problem.series["run"])))
 
     def summary(self) -> pd.DataFrame:
-        """Population parameters: mean, sd, 90 % interval (lo90, hi90), effective sample size and R-hat."""
+        """Population parameters, one row each, in the units of the published formula (N in parameters, D in tokens).
+
+        Columns: mean, sd, lo90 and hi90 (the 90 % interval), ess (bulk effective sample size) and rhat.
+        """
         from bayeslaw.diagnostics import summary
 
         return summary(self)

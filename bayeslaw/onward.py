@@ -137,11 +137,13 @@ def ahead(
     Raises
     ------
     DataError
-        Not one target was given, the log does not count that way, there is no such run, a run is too short to
-        be continued, or all have reached the target.
+        Not one target was given, ``rows`` is below 1, the log does not count that way, there is no such run, a run is
+        too short to be continued, or all have reached the target.
     """
     if (tokens is None) == (step is None):
         raise DataError('Give one target: tokens="2T", or step=50000.')
+    if rows < 1:
+        raise DataError(f"rows is how many rows each run gets, at least 1; got {rows}.")
     axis, other = ("tokens", "step") if step is None else ("step", "tokens")
     target = parse(tokens if step is None else step, axis)  # type: ignore[arg-type]
     if target <= 0:

@@ -15,7 +15,7 @@ from bayeslaw import __version__
 from bayeslaw.cards import Card
 from bayeslaw.engine.assemble import Problem, lay_out
 from bayeslaw.errors import FileError
-from bayeslaw.files import written_whole
+from bayeslaw.files import HDF5, written_whole
 from bayeslaw.laws import Schedule
 
 if TYPE_CHECKING:
@@ -126,6 +126,13 @@ def load_fit(path: str | Path) -> Fit:
     if not path.is_file():
         what = "is a directory, not a saved fit" if path.is_dir() else "does not exist"
         raise FileError(f"{path} {what}. Save one with fit.save({str(path)!r}) or bayeslaw fit ... -o {path}.")
+    with path.open("rb") as content:
+        begins = content.read(len(HDF5))
+    if begins and not HDF5.startswith(begins):
+        raise FileError(
+            f"{path} is no saved fit. If it is a log, fit it first: bayeslaw fit {path} -o fit.nc, or bl.fit(...) and "
+            f"fit.save('fit.nc')."
+        )
     try:
         with xr.open_datatree(path, engine="h5netcdf") as tree:
             tree = tree.load()

@@ -1,5 +1,8 @@
 """Run the notebooks' texts and store them with their outputs: `python notebooks/build.py [NAME ...]`, all by default.
 
+`python notebooks/build.py --time [NAME ...]` stores nothing and prints how long each takes, as a table: a fresh kernel
+each, with no compiled program kept from anything before it.
+
 The texts (`*.py`, py:percent) are what is edited; the `.ipynb` beside each is made by this script, so that the pictures
 can be read without running anything. Needs `pip install 'bayeslaw[notebooks]'`.
 """
@@ -7,6 +10,7 @@ can be read without running anything. Needs `pip install 'bayeslaw[notebooks]'`.
 from __future__ import annotations
 
 import base64
+import os
 import sys
 import tempfile
 import time
@@ -51,10 +55,32 @@ def pictures(book: nbformat.NotebookNode) -> list[bytes]:
     return [base64.b64decode(o.data["image/png"]) for o in outputs if "image/png" in o.get("data", {})]
 
 
+def measure(texts: list[Path]) -> None:
+    """Print the seconds that each notebook takes from the start of its kernel, wall and CPU, and the load it met."""
+    import resource  # where there is none, notebooks can be built all the same
+
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores\n")
+    print("| notebook | wall (s) | CPU (s) | load |\n|---|---|---|---|")
+    for text in texts:
+        with tempfile.TemporaryDirectory() as cold:
+            os.environ["JAX_COMPILATION_CACHE_DIR"] = cold  # inherited by the kernel: every program is compiled anew
+            start, before = time.time(), spent()
+            run(text)
+        wall, cpu = time.time() - start, spent() - before
+        print(f"| {text.stem} | {wall:.0f} | {cpu:.0f} | {os.getloadavg()[0]:.1f} |", flush=True)
+
+
 def main() -> None:
-    for text in TEXTS:
-        if len(sys.argv) > 1 and text.stem not in sys.argv[1:]:
-            continue
+    names = [name for name in sys.argv[1:] if name != "--time"]
+    texts = [text for text in TEXTS if not names or text.stem in names]
+    if "--time" in sys.argv[1:]:
+        measure(texts)
+        return
+    for text in texts:
         start = time.time()
         book = run(text)
         nbformat.write(book, text.with_suffix(".ipynb"))

@@ -111,6 +111,7 @@ def test_runs_at_the_target_are_left_out():
         ({"tokens": 0}, "ahead"),
         ({"tokens": "many"}, "Cannot read 'many'"),
         ({"tokens": "8B", "names": ["other"]}, "no run 'other'"),
+        ({"tokens": "8B", "rows": 0}, "at least 1"),
     ],
 )
 def test_a_target_that_is_none_is_refused(options, words):

@@ -107,8 +107,8 @@ class Monitor:
         return tuple(self._streams)
 
     def siblings(self, run: str) -> tuple[tuple[str, int], ...]:
-        """The siblings that a run is compared with at present, and their offsets in steps."""
-        return tuple(self._streams[run].siblings)
+        """The siblings that a run is compared with at present, and their offsets in steps; none of an unknown run."""
+        return tuple(self._streams[run].siblings) if run in self._streams else ()
 
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
         """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslaw.anomalies.bank import Bank
+from bayeslaw.anomalies.bank import WARM_UP, Bank
 from bayeslaw.anomalies.events import COLUMNS, Event, sentence
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
 from bayeslaw.anomalies.gradients import Gradients
@@ -65,6 +65,7 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     Parameters
     ----------
     runs : losses per step. Runs that read the same batches are found by their shocks and judged against each other.
+        The first 100 rows of a run only teach its noise; of them no more is told than NaN, repeats and missing steps.
     fit : a posterior: then residuals are taken against its law's curve for each run instead of the raw losses.
     rate : false alarms per step asked for, in all kinds together.
 
@@ -92,9 +93,10 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     events += _rewinds(runs) + _gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
     notes = []
-    short = [name for name, curve in curves.items() if len(curve.step) < 150]
+    short = [name for name, curve in curves.items() if len(curve.step) < 10 * WARM_UP]
     if short:
-        notes.append(f"{len(short)} runs have fewer than 150 rows: most of those are spent on learning the noise.")
+        which = "a run" if len(short) == len(curves) else short[0] if len(short) == 1 else f"{len(short)} short runs"
+        notes.append(f"The first {WARM_UP} rows of {which} only teach the noise: no spike or shift is told of them.")
     table = pd.DataFrame([e.record() for e in events], columns=list(COLUMNS))
     found = [
         {"run": name, "sibling": s.run, "offset": s.offset, "correlation": s.correlation, "rows": s.rows,

@@ -15,6 +15,7 @@ from bayeslaw.cli.anomalies import anomalies
 from bayeslaw.cli.backtesting import backtest, compare
 from bayeslaw.cli.cache import keep_compiled
 from bayeslaw.cli.catalog import laws, models
+from bayeslaw.cli.common import flags
 from bayeslaw.cli.demo import demo
 from bayeslaw.cli.examples import epilog
 from bayeslaw.cli.fitting import check, fit
@@ -35,8 +36,7 @@ _BAYESLAW_COMPLETE=fish_source bayeslaw | source."""
 @click.group(cls=GuardedGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bayeslaw")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
-@click.option("-v", "--verbose", is_flag=True, help="Say how each log was read, as `load --explain` does.")
-def cli(debug: bool, verbose: bool) -> None:
+def cli(debug: bool) -> None:
     """Forecast the loss of pretraining runs, with honest uncertainty.
 
     Start with `bayeslaw demo`, or with a log of your own: `bayeslaw load LOG --explain` shows what is in it,
@@ -47,8 +47,10 @@ def cli(debug: bool, verbose: bool) -> None:
 COMMANDS = (
     load, fit, check, forecast, plan, next_runs, anomalies, watch, backtest, compare, report, models, laws, demo
 )  # fmt: skip
+cli.params += flags()
 for command in COMMANDS:
     command.epilog = epilog(str(command.name))
+    command.params += flags()
     cli.add_command(command)
 
 

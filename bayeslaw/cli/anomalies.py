@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, json_option, rows_of
+from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of
 from bayeslaw.cli.reading import Reading, reading_options
 
 #: kinds of which a person should hear through the exit code; the others are history
-_HEADER = ("run", "kind", "start", "peak", "end", "nats", "sd", "log10 e", "left over", "siblings")
+_HEADER = ("kind", "start", "end", "nats", "sd", "log10 e", "left over", "siblings")
 
 
 def rate_option(command: Any) -> Any:
@@ -69,13 +70,13 @@ def anomalies(
     if only:
         frame = frame[frame["run"].isin(only)].reset_index(drop=True)
     for note in found.notes:
-        say(note)
+        talk(note)
     aligned = len(set(found.alignment["run"].tolist()))
     if aligned:
         least = found.alignment["evidence"].min()
-        say(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
+        talk(f"{aligned} runs share a data order with others (log10 evidence at least {least:.0f}).")
     if len(found.hard_batches):
-        say(f"{len(found.hard_batches)} losses far off their curve are hard batches that the siblings met too.")
+        talk(f"{len(found.hard_batches)} losses far off their curve are hard batches that the siblings met too.")
     ends = [] if end is None else _ends(found, end, checkpoint, only)
     if as_json:
         emit_json(
@@ -86,12 +87,12 @@ def anomalies(
     else:
         print_events(frame, sentences)
         for a in ends:
-            click.echo(f"{a.run}, {a.kind.replace('_', ' ')} at step {a.start_step:,.0f}: {a.message}")
+            emit_text(f"{a.run}, {a.kind.replace('_', ' ')} at step {a.start_step:,.0f}: {a.message}")
     if plot is not None:
         from bayeslaw.plots.anomalies import plot_anomalies
 
         draw(plot_anomalies(found, only[0] if only else None), plot)
-        say(f"drew {plot}")
+        talk(f"drew {plot}")
     if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)
 
@@ -119,16 +120,18 @@ def print_events(frame: Any, sentences: bool) -> None:
         click.echo("no anomalies")
         return
     step = "{:,.0f}".format
-    rows = [
-        [
-            str(e["run"]), e["kind"] + ("" if e["probability"] >= 0.8 else "?") + (" (open)" if e["open"] else ""),
-            step(e["start_step"]), step(e["peak_step"]), step(e["end_step"]), cell(e["magnitude"], "{:+.4f}".format),
-            cell(e["magnitude_sd"], "{:+.1f}".format), f"{e['evidence']:.1f}", cell(e["severity"], "{:.4f}".format),
-            str(e["siblings"]),
-        ] for e in frame.to_dict(orient="records")
-    ]  # fmt: skip
-    emit_table(_HEADER, rows, left=2)
+    for run, events in frame.groupby("run", sort=False):
+        rows = [
+            [
+                e["kind"] + ("" if e["probability"] >= 0.8 else "?") + (" (open)" if e["open"] else ""),
+                step(e["start_step"]), step(e["end_step"]), cell(e["magnitude"], "{:+.4f}".format),
+                cell(e["magnitude_sd"], "{:+.1f}".format), f"{e['evidence']:.1f}", cell(e["severity"], "{:.4f}".format),
+                str(e["siblings"]),
+            ] for e in events.to_dict(orient="records")
+        ]  # fmt: skip
+        click.echo(f"run {run}")
+        emit_table(_HEADER, rows)
     if sentences:
         click.echo()
         for e in frame.to_dict(orient="records"):
-            click.echo(f"{e['run']}: {e['message']}")
+            emit_text(f"{e['run']}: {e['message']}")

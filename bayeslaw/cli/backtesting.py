@@ -6,13 +6,10 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import is_quiet, seed_option, talk
 from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, rows_of, writable
+from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of, writable
 from bayeslaw.cli.reading import Reading, reading_options
-
-seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same answer."
-)
 
 
 def sampling_options(command: Any) -> Any:
@@ -58,7 +55,6 @@ def _origins(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 @sampling_options
 @click.option("-o", "--output", metavar="FILE", help="Save the backtest as JSON; beside a fit, e.g. fit.backtest.json.")
 @click.option("--plot", metavar="FILE", help="Draw the calibration, e.g. calibration.png.")
-@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 @json_option
 def backtest(
     data: tuple[str, ...],
@@ -79,7 +75,6 @@ def backtest(
     draws: int | None,
     output: str | None,
     plot: str | None,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Forecast what is known already, and score it beside baselines.
@@ -103,21 +98,21 @@ def backtest(
         options["origins"] = origins
     result = bayeslaw.backtest(
         reading.read(data), models, by=by, baselines=() if no_baselines else baselines or None, approx=approx,
-        jobs=jobs, folder=folder, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=not quiet, **options,
+        jobs=jobs, folder=folder, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=not is_quiet(),
+        **options,
     )  # fmt: skip
     if output is not None:
         result.save(output)
-        if not quiet:
-            say(f"saved to {output}; next: bayeslaw forecast FIT --backtest {output} --at ROWS")
+        talk(f"saved to {output}; next: bayeslaw forecast FIT --backtest {output} --at ROWS")
     if as_json:
         click.echo(result.to_json())
     else:
-        click.echo(str(result))
+        emit_text(str(result))
     if plot is not None:
         from bayeslaw.plots.calibration import plot_calibration
 
         draw(plot_calibration(result), plot)
-        say(f"drew {plot}")
+        talk(f"drew {plot}")
 
 
 @click.command(short_help="Rank model cards on your runs by held-out score.")
@@ -130,7 +125,6 @@ def backtest(
               help="Per cent of every run that leave-future-out fits.")  # fmt: skip
 @seed_option
 @sampling_options
-@click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 def compare(
     data: tuple[str, ...],
@@ -142,7 +136,6 @@ def compare(
     chains: int,
     warmup: int | None,
     draws: int | None,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Rank model cards on your runs by held-out score, and say which to use and how sure that is."""
@@ -150,13 +143,13 @@ def compare(
 
     found = bayeslaw.compare(
         reading.read(data), list(models) or None, unit=unit, share=share / 100, seed=seed, chains=chains,
-        warmup=warmup, draws=draws, progress=not quiet,
+        warmup=warmup, draws=draws, progress=not is_quiet(),
     )  # fmt: skip
     if as_json:
         emit_json("compare", list(found.frame.columns), sentence=found.sentence, rows=rows_of(found.frame),
                   notes=list(found.notes))  # fmt: skip
         return
-    header = ["card", "future score", "less best", "se", "90 % covers", "LOO", "less best", "se"]
+    header = ["card", "future", "behind", "se", "in 90 %", "LOO", "behind", "se"]
     names = ["future_score", "future_diff", "future_se", "cover90", "elpd_loo", "loo_diff", "loo_se"]
     formats = ["{:.2f}", "{:.2f}", "{:.2f}", "{:.2f}", "{:.1f}", "{:.1f}", "{:.1f}"]
     rows = [
@@ -164,6 +157,7 @@ def compare(
         for row in found.frame.to_dict(orient="records")
     ]
     emit_table(header, rows)
-    click.echo(f"\n{found.sentence}")
+    talk("mean log score of what was held back, and how far behind the best; the same by leave-one-out.")
+    emit_text(f"\n{found.sentence}")
     for note in found.notes:
         say(note)

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.forecasting import print_band
-from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import draw, writable
+from bayeslaw.cli.output import draw, emit_text, writable
 from bayeslaw.cli.progress import sampling_progress
 
 PICTURE = "bayeslaw_demo.png"
@@ -18,9 +18,8 @@ DRAWN, BINS = 40, 16
 
 
 @click.command(short_help="Fit, forecast and draw the data that come along.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
-def demo(seed: int, quiet: bool) -> None:
+@seed_option
+def demo(seed: int) -> None:
     """Fit looped models of several sizes and depths, forecast the largest and deepest, draw bayeslaw_demo.png here.
 
     Ends with a verdict; the exit code is 0 whatever it is.
@@ -31,19 +30,18 @@ def demo(seed: int, quiet: bool) -> None:
 
     writable(PICTURE)
     runs = demo_runs()
-    if not quiet:
-        say(ORIGIN)
+    talk(ORIGIN)
     known, held = runs.where("split == 'fit'"), runs.where("split == 'test'")
-    with sampling_progress(quiet) as progress:
+    with sampling_progress() as progress:
         fit = bayeslaw.fit(known, model="looped-total", seed=seed, max_bins=BINS, progress=progress)
-    click.echo(f"{fit}\n")
+    emit_text(f"{fit}\n")
     band = bayeslaw.forecast(fit, at=held, levels=LEVELS, seed=seed)
-    print_band(band.frame, LEVELS, quiet=quiet)
+    print_band(band.frame, LEVELS)
     loss = held.frame["loss"].to_numpy()
     inside = (loss >= band.frame["lo90"].to_numpy()) & (loss <= band.frame["hi90"].to_numpy())
     trust = "can be trusted" if fit.check().ok else "cannot be trusted yet"
-    click.echo(
-        f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 %\n"
+    emit_text(
+        f"\nVerdict: the sampling {trust}, and {inside.sum()} of the {len(inside)} losses held back lie in their 90 % "
         f"band ({0.9 * len(inside):.0f} expected, give or take: neighbours err together)."
     )
     frame: Any = runs.frame
@@ -52,5 +50,4 @@ def demo(seed: int, quiet: bool) -> None:
     whole = bayeslaw.forecast(fit, at=few, levels=LEVELS, seed=seed)
     every = looped_curves("code", steps=False)
     draw(plot_looped_total(whole, every, given=known, level=0.9), PICTURE)
-    if not quiet:
-        say(f"drew {PICTURE}")
+    talk(f"drew {PICTURE}")

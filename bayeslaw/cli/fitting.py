@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from bayeslaw.cli.guard import BAD_NEWS, OK, say
-from bayeslaw.cli.output import emit_json, json_option, rows_of, writable
+from bayeslaw.cli.common import seed_option, talk
+from bayeslaw.cli.guard import BAD_NEWS, OK
+from bayeslaw.cli.output import emit_json, emit_text, json_option, rows_of, writable
 from bayeslaw.cli.progress import sampling_progress
 from bayeslaw.cli.reading import Reading, reading_options
 
@@ -18,13 +19,7 @@ from bayeslaw.cli.reading import Reading, reading_options
 @click.option("-m", "--model", default="chinchilla", show_default=True, help="A model card: its name, or a TOML file.")
 @click.option("-o", "--output", default="fit.nc", show_default=True, metavar="FILE", help="Where to save the fit.")
 @click.option("--where", metavar="QUERY", help="Fit these rows only; a pandas query, e.g. \"split == 'fit'\".")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The same seed, data and card give the same fit.",
-)
+@seed_option
 @click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Two or more can be checked.")
 @click.option("--warmup", type=click.IntRange(min=50), show_default="300", help="Warm-up draws per chain.")
 @click.option(
@@ -33,7 +28,6 @@ from bayeslaw.cli.reading import Reading, reading_options
     show_default="as many as the checks need",
     help="Draws kept per chain.",
 )
-@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 @json_option
 @click.pass_context
 def fit(
@@ -47,7 +41,6 @@ def fit(
     chains: int,
     warmup: int | None,
     draws: int | None,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Fit a model card to runs and save the fit.
@@ -61,7 +54,7 @@ def fit(
     runs = reading.read(data)
     if where:
         runs = runs.where(where)
-    with sampling_progress(quiet) as progress:
+    with sampling_progress() as progress:
         result = bayeslaw.fit(
             runs, model=model, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=progress
         )  # fmt: skip
@@ -70,9 +63,8 @@ def fit(
     if as_json:
         _emit_check("fit", verdict, path=output, model=model)
     else:
-        click.echo(str(result))
-    if not quiet:
-        say(f"saved to {output}; next: bayeslaw forecast {output} --at ROWS")
+        emit_text(str(result))
+    talk(f"saved to {output}; next: bayeslaw forecast {output} --at ROWS")
     ctx.exit(OK if verdict.ok else BAD_NEWS)
 
 
@@ -88,7 +80,7 @@ def check(ctx: click.Context, path: str, as_json: bool) -> None:
     if as_json:
         _emit_check("check", verdict, path=path)
     else:
-        click.echo(str(verdict))
+        emit_text(str(verdict))
     ctx.exit(OK if verdict.ok else BAD_NEWS)
 
 

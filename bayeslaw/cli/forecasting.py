@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bayeslaw.cli import onward
+from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.guard import BAD_NEWS, OK, say
 from bayeslaw.cli.output import (
     cell,
@@ -16,6 +17,7 @@ from bayeslaw.cli.output import (
     drawable,
     emit_json,
     emit_table,
+    emit_text,
     json_option,
     rows_of,
     writable,
@@ -53,16 +55,13 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[fl
 @click.option("--save", metavar="FIT", help="With a LOG: save the fit, for more forecasts, plans and reports.")
 @reading_options
 @click.option("--levels", default="50,90", show_default=True, callback=_levels, help="Levels of the bands, per cent.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same band."
-)
+@seed_option
 @click.option("--backtest", "tested", metavar="FILE",
               help="A saved backtest: how such bands have held.  [FIT.backtest.json]")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help="Write the band as CSV; - is stdout.")
 @click.option("--plot", metavar="FILE",
               help="Draw the band: .png, .svg or .pdf.  [of a LOG: LOG.forecast.png here]")  # fmt: skip
 @click.option("--no-plot", is_flag=True, help="With a LOG: draw nothing.")
-@click.option("--quiet", is_flag=True, help="No progress bar and no talk.")
 @json_option
 @click.pass_context
 def forecast(
@@ -83,7 +82,6 @@ def forecast(
     output: str | None,
     plot: str | None,
     no_plot: bool,
-    quiet: bool,
     as_json: bool,
 ) -> None:
     """Forecast losses, with bands.
@@ -117,7 +115,6 @@ def forecast(
     for file in (output, save):
         writable(file)
     drawable(plot)
-    talk: Callable[[str], None] = (lambda text: None) if quiet else say
     names = [run] if run else None
     rows = None if at is None else reading.read(at, need_loss=False)
     log = known = None
@@ -136,8 +133,8 @@ def forecast(
             )  # a target that is none: said now
         elif run is not None:
             log.select(run)
-        choice = onward.chosen(log, model, schedule=bool(schedules), talk=talk)
-        fits = list(onward.fits(log, choice, run, seed, quiet))
+        choice = onward.chosen(log, model, schedule=bool(schedules))
+        fits = list(onward.fits(log, choice, run, seed))
         backtest = stored_backtest(paths[0], tested)
         if save is not None:
             if len(fits) > 1:
@@ -153,7 +150,7 @@ def forecast(
         found = bayeslaw.what_if(
             fits[0], run, schedules=schedules, given=known, levels=levels, seed=seed, backtest=backtest
         )
-        answer(found, levels, output, plot, as_json, talk)
+        answer(found, levels, output, plot, as_json)
         ctx.exit(BAD_NEWS if failed else OK)
     bands = []
     for fit in fits:
@@ -174,10 +171,10 @@ def forecast(
             "forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame), notes=list(band.notes)
         )
     elif output != "-":
-        print_band(band.frame if at is not None else onward.milestones(band.frame), levels, quiet=quiet)
+        print_band(band.frame if at is not None else onward.milestones(band.frame), levels)
         if at is None:
             for sentence in onward.sentences(band.frame, max(levels)):
-                click.echo(f"\n{sentence}")
+                emit_text(f"\n{sentence}")
     if plot is not None:
         from bayeslaw.plots.bands import plot_band
 
@@ -219,7 +216,7 @@ def stored_backtest(path: str, tested: str | None) -> Any:
     return Backtest.load(tested if tested is not None else beside)
 
 
-def print_band(frame: Any, levels: tuple[float, ...], *, quiet: bool = False) -> None:
+def print_band(frame: Any, levels: tuple[float, ...]) -> None:
     """Print a band as a table: identity of each row, median and one column per level, nats per token."""
     from bayeslaw.data.units import human
 
@@ -241,5 +238,4 @@ def print_band(frame: Any, levels: tuple[float, ...], *, quiet: bool = False) ->
         for row in frame.to_dict(orient="records")
     ]
     emit_table(header, rows, left=2 if "group" in identity else 1)
-    if not quiet:
-        say("losses in nats per token; each band is for an observed loss.")
+    talk("losses in nats per token; each band is for an observed loss.")

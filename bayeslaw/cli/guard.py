@@ -25,10 +25,15 @@ OK, BAD_NEWS, NO_ANSWER, INTERRUPTED = 0, 1, 2, 130
 def say(text: str) -> None:
     """Talk: one paragraph on stderr, in the name of the program; broken between words where a person reads it."""
     text = f"bayeslaw: {text}"
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        text = textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    click.echo(text, err=True)
+    click.echo(fold(text) if sys.stderr.isatty() else text, err=True)
+
+
+def fold(line: str, indent: int = 2) -> str:
+    """A line broken between words to the width of the terminal, the lines after the first indented."""
+    width = shutil.get_terminal_size().columns
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 class GuardedGroup(click.Group):
@@ -67,13 +72,24 @@ class GuardedGroup(click.Group):
             result = super().main(args, standalone_mode=False, **extra)
             return result if isinstance(result, int) else OK
         except click.ClickException as error:
-            error.show()
+            _refuse(error)
             return NO_ANSWER
         except (click.Abort, KeyboardInterrupt):
             say("interrupted")
             return INTERRUPTED
         except Exception as error:
             return _explain(error, debug="--debug" in (sys.argv if args is None else args))
+
+
+def _refuse(error: click.ClickException) -> None:
+    """Wrong usage in one paragraph, with the command that teaches the right one; none given: the help itself."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message().rstrip()
+    hint = f" `{context.command_path} --help` tells more." if context is not None else ""
+    say(f"{message}{'' if message.endswith(('.', '?', '!')) else '.'}{hint}")
 
 
 def _explain(error: Exception, debug: bool) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.output import cell, emit_json, emit_table, json_option, rows_of
 from bayeslaw.cli.reading import Reading, reading_options
 
@@ -43,6 +44,8 @@ def load(paths: tuple[str, ...], reading: Reading, explain: bool, as_json: bool)
         **dict.fromkeys(("step", "recurrence"), "{:,.0f}".format),
         **dict.fromkeys(("first_loss", "last_loss"), "{:.4f}".format),
     }
+    if (summary["kept"] == summary["rows"]).all():
+        summary = summary.drop(columns="kept")
     emit_table(
         [name.replace("_", " ") for name in summary.columns],
         [
@@ -53,7 +56,7 @@ def load(paths: tuple[str, ...], reading: Reading, explain: bool, as_json: bool)
     for name in runs.dropped:
         say(f"run {name!r} was left out: it has not one finite loss.")
     if len(runs.facts):
-        say(f"{len(runs.facts)} {'oddity' if len(runs.facts) == 1 else 'oddities'}; --explain tells them.")
+        talk(f"{len(runs.facts)} {'oddity' if len(runs.facts) == 1 else 'oddities'}; --explain tells them.")
 
 
 def summarise(runs: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.progress import sampling_progress
+from bayeslaw.files import HDF5
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 #: runs that are fitted one by one without being asked for by name
 MOST_ALONE = 12
-#: how an HDF5 file, hence a saved fit, begins
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def is_fit(path: str) -> bool:
@@ -28,10 +28,10 @@ def is_fit(path: str) -> bool:
     if not file.is_file():
         return file.suffix == ".nc" and not file.exists()
     with file.open("rb") as content:
-        return content.read(len(_HDF5)) == _HDF5
+        return content.read(len(HDF5)) == HDF5
 
 
-def chosen(runs: Runs, model: str | None, *, schedule: bool, talk: Callable[[str], None]) -> Choice:
+def chosen(runs: Runs, model: str | None, *, schedule: bool) -> Choice:
     """The user's card, or the one that suits the log; said aloud."""
     import bayeslaw
     from bayeslaw.onward import Choice
@@ -46,7 +46,7 @@ def chosen(runs: Runs, model: str | None, *, schedule: bool, talk: Callable[[str
     return choice
 
 
-def fits(runs: Runs, choice: Choice, only: str | None, seed: int, quiet: bool) -> Iterator[Fit]:
+def fits(runs: Runs, choice: Choice, only: str | None, seed: int) -> Iterator[Fit]:
     """One fit of all runs, or one of each (of ``only``), as the choice has it."""
     import bayeslaw
 
@@ -57,7 +57,7 @@ def fits(runs: Runs, choice: Choice, only: str | None, seed: int, quiet: bool) -
             f"--run NAME, or give their sizes (a column n_params, or --n-params) to fit them together."
         )
     for part in [runs] if choice.together else [runs.select(name) for name in names]:
-        with sampling_progress(quiet) as progress:
+        with sampling_progress() as progress:
             yield bayeslaw.fit(part, model=choice.model, seed=seed, progress=progress)
 
 

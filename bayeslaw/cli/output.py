@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.guard import fold
+
+#: widest table, characters
+WIDTH = 80
 #: unit of each column of the data contract and of a band, as written into JSON
 UNITS = {
     "step": "optimizer steps",
@@ -67,22 +72,68 @@ def emit_json(schema: str, columns: Sequence[str], **content: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, wrap: int | None = None) -> None:
-    """Print an aligned table; the first ``left`` columns are text and lean left, the others right.
+def emit_text(text: str) -> None:
+    """Print an answer in words; where a person reads it, lines too long for the terminal are broken between words."""
+    if sys.stdout.isatty():
+        text = "\n".join(fold(line, indent=len(line) - len(line.lstrip()) + 2) for line in text.split("\n"))
+    click.echo(text)
 
-    Column ``wrap`` is broken into lines, as many as keep the table within 80 characters.
+
+def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, wrap: int | None = None) -> None:
+    """Print an aligned table of at most 80 characters; the first ``left`` columns are text and lean left, others right.
+
+    Column ``wrap`` is broken into lines, as many as are needed. In a table that is too wide without one, columns that
+    say the same in every row stand above it instead, and then the first column is broken.
     """
+    break_up = _by_words
+    if wrap is None and _width(header, rows) > WIDTH:
+        header, rows, left = _say_once(header, rows, left)
+        wrap, break_up = 0, _by_parts
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     if wrap is not None:
-        widths[wrap] = min(widths[wrap], max(80 - sum(widths) - 2 * (len(widths) - 1) + widths[wrap], 20))
+        least = 20 if wrap else 8
+        widths[wrap] = min(widths[wrap], max(WIDTH - _width(header, rows) + widths[wrap], least))
     for row in [header, *rows]:
-        broken = textwrap.wrap(row[wrap], widths[wrap], break_on_hyphens=False) if wrap is not None else []
+        broken = break_up(row[wrap], widths[wrap]) if wrap is not None else []
         for k in range(max(len(broken), 1)):
             line = [c if k == 0 else "" for c in row]
             if wrap is not None:
                 line[wrap] = broken[k] if broken else ""
             cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
             click.echo("  ".join(cells).rstrip())
+
+
+def _by_words(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def _by_parts(name: str, width: int) -> list[str]:
+    """A name in pieces, broken after a hyphen or the like where there is one in the last half of a piece."""
+    pieces = []
+    while len(name) > width:
+        cut = 1 + max(name.rfind(mark, 0, width) for mark in "-_/.:=, ")
+        cut = cut if cut > width // 2 else width
+        pieces.append(name[:cut].rstrip())
+        name = name[cut:]
+    return [*pieces, name]
+
+
+def _width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)) - 2
+
+
+def _say_once(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> tuple[list[str], list[Any], int]:
+    """Print what all rows of a table share, and return the table without it; of one row, all but its last columns."""
+    columns = list(zip(header, *rows, strict=True))
+    same = [i for i, cells in enumerate(columns) if len(set(cells[1:])) == 1]
+    while len(rows) == 1 and same and _width([header[i] for i in same], [[rows[0][i] for i in same]]) > WIDTH // 2:
+        same.pop()
+    if not same or len(same) == len(header):
+        return list(header), list(rows), left
+    said = ", ".join(f"{header[i]} {rows[0][i]}".strip() for i in same)
+    click.echo(textwrap.fill(said, WIDTH, break_on_hyphens=False))
+    kept = [i for i in range(len(header)) if i not in same]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows], sum(i < left for i in kept)
 
 
 def cell(value: Any, spell: Callable[[Any], str]) -> str:

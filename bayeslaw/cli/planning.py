@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, json_option, plain, rows_of
+from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, emit_text, json_option, plain, rows_of
 
 UNITS = {"n_params": "parameters", "tokens": "tokens", "recurrence": "recurrent steps", "loss": "nats per token",
          "tokens_per_param": "tokens per parameter", "loss_observed": "nats per token", "flops": "FLOP"}  # fmt: skip
@@ -56,7 +57,7 @@ def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> A
 @click.option("--inference-tokens", callback=_numbers, metavar="D", help="Tokens served over the model's life.")
 @click.option("--cost", type=click.Choice(["measured", "6ND"]), default="measured", show_default=True,
               help="FLOP of a token.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option
 @click.option("--plot", metavar="FILE", help="Draw the frontier and the regret (or P(target)), e.g. plan.png.")
 @json_option
 @click.pass_context
@@ -99,14 +100,14 @@ def plan(
     if as_json:
         emit_plan(found)
     else:
-        click.echo(str(found))
+        emit_text(str(found))
     if plot is not None:
         from bayeslaw.plan.frontier import frontier
         from bayeslaw.plots.planning import plot_plan
 
         line = frontier(fit, group=group, limits=limits, high=max(found.flops * 3, found.reach.flops[1] * 3))
         draw(plot_plan(found, line), plot)
-        say(f"drew {plot}")
+        talk(f"drew {plot}")
 
 
 def emit_plan(found: Any) -> None:
@@ -150,12 +151,12 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
                   money={k: found.rates.money(v) for k, v in found.budget.items()}, curve=curve,
                   notes=list(found.notes))  # fmt: skip
     else:
-        click.echo(str(found))
+        emit_text(str(found))
     if plot is not None:
         from bayeslaw.plots.planning import plot_target
 
         draw(plot_target(found), plot)
-        say(f"drew {plot}")
+        talk(f"drew {plot}")
 
 
 @click.command("next-runs")
@@ -168,7 +169,7 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
               help="Most saved less its price, or the loss at the target narrowed most.")  # fmt: skip
 @click.option("--group", metavar="NAME", help="The big run's corpus, where several were fitted.")
 @rate_options
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option
 @json_option
 def next_runs(
     path: str,
@@ -213,7 +214,7 @@ def next_runs(
             for r in found.frame.to_dict(orient="records")
         ],
     )  # fmt: skip
-    click.echo(str(found))
+    emit_text(str(found))
 
 
 def _read_candidates(path: str) -> Any:

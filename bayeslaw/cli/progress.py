@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bayeslaw.cli.common import is_quiet
+
 if TYPE_CHECKING:
     from bayeslaw.engine.sampler import Report
 
 
 @contextmanager
-def sampling_progress(quiet: bool) -> Iterator[Report | None]:
+def sampling_progress() -> Iterator[Report | None]:
     """A function for the sampler to report to, or None if nobody wants to hear."""
-    if quiet:
+    if is_quiet():
         yield None
         return
     from rich.console import Console

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bayeslaw.cli.common import is_verbose
+
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
@@ -36,8 +38,7 @@ class Reading:
             batch_tokens=self.batch_tokens,
             need_loss=need_loss,
         )
-        context = click.get_current_context(silent=True)
-        if context is not None and context.find_root().params.get("verbose"):
+        if is_verbose():
             click.echo(runs.explain(), err=True)
         return runs
 

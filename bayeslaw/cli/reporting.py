@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from bayeslaw.cli.common import seed_option, talk
 from bayeslaw.cli.forecasting import stored_backtest
-from bayeslaw.cli.guard import BAD_NEWS, OK, say
+from bayeslaw.cli.guard import BAD_NEWS, OK
 from bayeslaw.cli.output import writable
 from bayeslaw.cli.reading import Reading, reading_options
 
@@ -21,7 +22,7 @@ from bayeslaw.cli.reading import Reading, reading_options
               help="A saved backtest: how such bands have held.  [FIT.backtest.json]")  # fmt: skip
 @click.option("--title", metavar="TEXT", help="Heading of the page.")
 @reading_options
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same page.")
+@seed_option
 @click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="Where to write it.")
 @click.pass_context
 def report(
@@ -63,5 +64,5 @@ def report(
         title=title,
         seed=seed,
     )
-    say(f"wrote {output} ({len(page) / 1e3:,.0f} kB)")
+    talk(f"wrote {output} ({len(page) / 1e3:,.0f} kB)")
     ctx.exit(OK if fit.check().ok else BAD_NEWS)

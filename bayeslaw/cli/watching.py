@@ -7,6 +7,7 @@ import time
 import click
 
 from bayeslaw.cli.anomalies import rate_option
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import writable
 from bayeslaw.cli.reading import Reading, reading_options
@@ -84,3 +85,4 @@ def watch(
         say("Not every service took the notification; what was not taken is sent again at the next start.")
     if seen:
         ctx.exit(BAD_NEWS)
+    talk(f"no events; they would be in {events}")

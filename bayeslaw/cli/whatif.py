@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from bayeslaw.cli.guard import say
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.output import cell, draw, emit_json, emit_table, rows_of, write_csv
 
 if TYPE_CHECKING:
@@ -20,9 +19,8 @@ def answer(
     output: str | None,
     plot: str | None,
     as_json: bool,
-    talk: Callable[[str], None],
 ) -> None:
-    """Print the what-if table, write the bands as CSV, draw them; notes go to ``talk``."""
+    """Print the what-if table, write the bands as CSV, draw them; notes are talk."""
     import pandas as pd
 
     for note in found.notes:
@@ -47,22 +45,16 @@ def _print(found: WhatIf, levels: tuple[float, ...]) -> None:
 
     names = [f"{100 * level:g}" for level in sorted(levels)]
     tokens = "tokens" in found.frame and bool(found.frame["tokens"].notna().any())
-    header = ["schedule", "ends at step", *(["tokens"] if tokens else []), "last lr", "final loss"]
-    header += [f"{name} % band" for name in names] + ["less than the first by (90 % band)"]
-    rows = []
+    ends, differences = [], []
     for i, row in enumerate(found.frame.to_dict(orient="records")):
+        bands = [f"{row['lo' + name]:.4f} - {row['hi' + name]:.4f}" for name in names]
+        ends.append([str(row["schedule"]), f"{row['median']:.4f}", *bands])
         gain = f"{row['gain']:.4f} ({row['gain_lo90']:.4f} - {row['gain_hi90']:.4f})" if i else "-"
-        rows.append(
-            [
-                str(row["schedule"]),
-                f"{row['step']:,.0f}",
-                *([cell(row["tokens"], lambda value: human(value, 4))] if tokens else []),
-                f"{row['lr']:.2g}",
-                f"{row['median']:.4f}",
-                *[f"{row['lo' + name]:.4f} - {row['hi' + name]:.4f}" for name in names],
-                gain,
-            ]
-        )
+        far = [cell(row["tokens"], lambda value: human(value, 4))] if tokens else []
+        differences.append([str(row["schedule"]), f"{row['step']:,.0f}", *far, f"{row['lr']:.2g}", gain])
     click.echo(f"run {found.frame['run'].iloc[0]}")
-    emit_table(header, rows)
-    say("losses in nats per token; bands are for an observed loss, the difference is of the curves.")
+    emit_table(["schedule", "final loss", *[f"{name} % band" for name in names]], ends)
+    click.echo()
+    header = ["schedule", "ends at step", *(["tokens"] if tokens else []), "last lr", "below the first (90 %)"]
+    emit_table(header, differences)
+    talk("losses in nats per token; bands are for an observed loss, the difference is of the curves.")

@@ -234,8 +234,9 @@ class Runs:
         curves = self.curves
         which = [c for c in at if exit_step is None or curves.exit_step[c] == exit_step]
         if not which:
-            there = ", ".join(f"{curves.exit_step[c]:g}" for c in at)
-            raise DataError(f"Run {name!r} has no loss at exit step {exit_step}; it has {there}.")
+            steps = [curves.exit_step[c] for c in at]
+            there = ", ".join("the total loss" if np.isnan(step) else f"{step:g}" for step in steps)
+            raise DataError(f"Run {name!r} has no loss at exit step {exit_step:g}; it has {there}.")
         rows = np.concatenate([curves.order[curves.starts[c] : curves.starts[c + 1]] for c in which])
         return self.frame.iloc[rows].reset_index(drop=True)
 

@@ -81,6 +81,6 @@ def _commas_are_thousands(text: str) -> bool:
 
 def _complaint(value: object, what: str) -> str:
     return (
-        f"Cannot read {value!r} as a {what}. Write a plain number or one with a suffix k, M, B, T: "
+        f"Cannot read {value!r} as {what}. Write a plain number or one with a suffix k, M, B, T: "
         f'"70B", "1.4T", "125M", "1e9" or "5.76e23 FLOP".'
     )

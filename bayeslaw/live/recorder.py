@@ -6,9 +6,8 @@ import atexit
 import json
 import logging
 import os
-import queue
 import threading
-import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,11 @@ class Recorder:
         self.batch_tokens = None if batch_tokens is None else units.parse(batch_tokens, "batch_tokens")
         self.every = every
         self.enabled = os.environ.get("RANK", "0") == "0" if enabled is None else enabled
-        self._rows: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._rows: deque[dict[str, Any]] = deque()
+        self._waiting: deque[threading.Event] = deque()
+        self._wake = (
+            threading.Event()
+        )  # set by flush and close; a step wakes nobody, for that costs it more than the rest
         self._thread: threading.Thread | None = None
         self._told: set[str] = set()
         self._closed = False
@@ -72,13 +75,13 @@ class Recorder:
         if not self.enabled or self._closed:
             return
         try:
-            if self._rows.qsize() > MOST:
+            if len(self._rows) > MOST:
                 self._tell("full", f"{self.path} cannot be written fast enough: rows are being dropped.")
                 return
             for name, value in row.items():
                 if hasattr(value, "detach"):
                     row[name] = value.detach().clone()  # the copy keeps its value when the loop reuses the tensor
-            self._rows.put(row)
+            self._rows.append(row)
             if self._thread is None:
                 self._start()
         except Exception as error:
@@ -89,7 +92,8 @@ class Recorder:
         if self._thread is None or not self._thread.is_alive():
             return True
         done = threading.Event()
-        self._rows.put(done)
+        self._waiting.append(done)
+        self._wake.set()
         return done.wait(timeout)
 
     def close(self) -> None:
@@ -98,7 +102,7 @@ class Recorder:
             return
         self._closed = True
         if self._thread is not None:
-            self._rows.put(None)
+            self._wake.set()
             self._thread.join(30.0)
         atexit.unregister(self.close)
 
@@ -114,29 +118,20 @@ class Recorder:
         atexit.register(self.close)
 
     def _work(self) -> None:
-        """The background thread: collect rows for some seconds, write them, answer ``flush`` and ``close``."""
-        begun = False
-        while True:
-            item, waiting, lines = self._rows.get(), [], []
-            until = time.monotonic() + self.every
-            while item is not None:
-                if isinstance(item, threading.Event):
-                    waiting.append(item)
-                    until = 0.0
-                else:
-                    lines.append(item)
-                try:
-                    item = (
-                        self._rows.get(timeout=max(0.0, until - time.monotonic())) if until else self._rows.get_nowait()
-                    )
-                except queue.Empty:
-                    break
+        """The background thread: every some seconds, and when asked, write what has been recorded."""
+        begun = last = False
+        while not last:
+            self._wake.wait(self.every)
+            self._wake.clear()
+            last = self._closed  # in this order, so that what was recorded before close or flush is among the rows
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            rows = [self._rows.popleft() for _ in range(len(self._rows))]
             try:
-                if not begun:
+                if rows and not begun:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                     mend(self.path)
                     begun = True
-                text = "".join(filter(None, map(self._line, lines)))
+                text = "".join(filter(None, map(self._line, rows)))
                 if text:
                     with self.path.open("ab") as file:
                         file.write(text.encode())
@@ -144,8 +139,6 @@ class Recorder:
                 self._tell("write", f"{self.path} could not be written ({error}): its rows are lost.")
             for event in waiting:
                 event.set()
-            if item is None:
-                return
 
     def _line(self, row: dict[str, Any]) -> str:
         cells = dict(self.constants)

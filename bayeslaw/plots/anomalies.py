@@ -66,9 +66,10 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6}, zorder=6,
             )  # fmt: skip
             height += 1
-    judged = f"judged with {shared} runs of its data order" if shared else "judged alone"
-    outside = f"; {int(off.sum())} losses above the picture" if off.any() else ""
-    top.set_title(f"{shorten(name, 50)}: {len(events)} events, {judged}{outside}", fontsize=9, color=INK, loc="left")
+    judged = f"judged with {shared} {'run' if shared == 1 else 'runs'} of its data order" if shared else "judged alone"
+    outside = f"; {int(off.sum())} {'loss' if off.sum() == 1 else 'losses'} above the picture" if off.any() else ""
+    number = f"{len(events)} {'event' if len(events) == 1 else 'events'}"
+    top.set_title(f"{shorten(name, 50)}: {number}, {judged}{outside}", fontsize=9, color=INK, loc="left")
     top.set_ylabel(LABELS["loss"], fontsize=8, color=INK)
     low.set_ylabel("residual (sd of noise)", fontsize=8, color=INK)
     low.set_xlabel(LABELS["step"], fontsize=8, color=INK)

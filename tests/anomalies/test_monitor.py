@@ -99,6 +99,7 @@ def test_finished_siblings_can_be_given(make_family):
     assert monitor.finish()[0].kind == "level_up"
     assert 500 <= found[0].seen_at <= 503
     assert {name for name, _ in monitor.siblings("r0")} == {"r1", "r2"}
+    assert monitor.siblings("never seen") == ()
 
 
 def test_what_it_cannot_take():

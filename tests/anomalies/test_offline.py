@@ -156,3 +156,11 @@ def test_what_cannot_be_judged_is_said(make_family, found):
         found(frame[frame["step"] == 3])
     with pytest.raises(DataError, match="between 0 and 1"):
         found(frame, rate=3)
+
+
+def test_where_nothing_can_be_told_is_said(make_family, found):
+    """A spike in the rows that teach the noise is not told of, and where they are many of a run's, that is."""
+    result = found(spoil(make_family(1, 900, seed=7), "r0", 50, np.full(3, 2.0)))
+    assert len(result) == 0
+    assert result.notes == ("The first 100 rows of a run only teach the noise: no spike or shift is told of them.",)
+    assert found(make_family(1, 1200, seed=7)).notes == ()

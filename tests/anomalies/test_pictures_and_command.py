@@ -22,7 +22,7 @@ def test_picture(frame, found):
     result = found(frame)
     figure = plot_anomalies(result)
     top, low = figure.axes
-    assert top.get_title(loc="left").startswith("r0: 1 events, judged with 1 runs")
+    assert top.get_title(loc="left").startswith("r0: 1 event, judged with 1 run of its")
     assert "90 %" in top.get_legend().get_texts()[0].get_text()
     assert low.get_xlabel() == "optimizer step"
     assert any("spike" in text.get_text() for text in top.texts)

@@ -262,7 +262,7 @@ def test_exit_steps_are_curves_of_their_own():
     assert len(runs.curve("a")) == 30
     assert runs.curve("a", exit_step=2)["exit_step"].tolist() == [2.0] * 10
     assert runs.bins().frame["exit_step"].isna().sum() == 10
-    with pytest.raises(DataError, match="no loss at exit step 9; it has 1, 2, nan"):
+    with pytest.raises(DataError, match="no loss at exit step 9; it has 1, 2, the total loss"):
         runs.curve("a", exit_step=9)
 
 

@@ -1,0 +1,59 @@
+"""Options that commands share: ``-v`` and ``-q`` on every one, before or after its name; ``--seed`` where it draws.
+
+The two flags are kept in the context and not handed to commands as arguments, so that a new command has them without
+a line of its own: it says what may be left unsaid with :func:`talk`, and what must be heard with ``guard.say``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bayeslaw.cli.guard import say
+
+_QUIET, _VERBOSE = "bayeslaw.quiet", "bayeslaw.verbose"
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same answer."
+)
+
+
+def flags() -> list[click.Option]:
+    """``-v`` and ``-q``, for the group and for each command: either place counts."""
+    return [
+        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_remember(_VERBOSE),
+                     help="Say how each log was read, as `load --explain` does."),
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_remember(_QUIET),
+                     help="No progress and no talk: the answer, warnings and errors alone."),
+    ]  # fmt: skip
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def remember(context: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta[key] = True  # shared by a command's context and its group's
+
+    return remember
+
+
+def is_quiet() -> bool:
+    """Whether the user asked for no talk."""
+    return _asked(_QUIET)
+
+
+def is_verbose() -> bool:
+    """Whether the user asked how logs were read."""
+    return _asked(_VERBOSE)
+
+
+def _asked(key: str) -> bool:
+    context: Any = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(key))
+
+
+def talk(text: str) -> None:
+    """One paragraph on stderr that a user may do without: what was chosen, written or drawn, and what to do next."""
+    if not is_quiet():
+        say(text)
