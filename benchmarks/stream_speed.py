@@ -74,7 +74,7 @@ def main() -> None:
         old, new = least(lambda s=siblings: judge(s, True)), least(lambda s=siblings: judge(s, False))
         print(f"| {siblings} siblings | {old:.0f} | {new:.0f} | {old / new:.1f} |", flush=True)
     print("\n| a monitor, everything included | µs a row and run |\n|---|---|")
-    for runs, siblings, rows, warm in ((1, 0, ROWS, 150), (1, 2, ROWS, 250), (1, 5, ROWS, 250), (1000, 0, 180, 120)):
+    for runs, siblings, rows, warm in ((1, 0, 1500, 250), (1, 2, 1500, 250), (1, 5, 1500, 250), (1000, 0, 180, 120)):
         least_of = (
             least(lambda a=(runs, siblings, rows, warm): monitor(*a))
             if runs == 1

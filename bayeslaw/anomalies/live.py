@@ -56,7 +56,7 @@ class Live:
         if own.rows >= bank.WARM_UP and self.age >= bank.RESTART and self.active == 0:
             low, high = side.weights()
             if shared and pair is not None:
-                low, high = (single.given_scatter(w, pair[3], max(pair[2] - 1.0, 0.0)) for w in (low, high))
+                low, high = single.given_scatter((low, high), pair[3], max(pair[2] - 1.0, 0.0))
             share = part * (evidence.POINT_UP if z > 0 else evidence.POINT_DOWN)
             hit = 0.5 * single.tail(z, high if z > 0 else low) <= share * self.rate
             point = np.array([1.0 / (evidence.BUDGET["point"] * self.rate) if hit else 0.0])

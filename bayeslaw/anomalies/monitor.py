@@ -181,19 +181,23 @@ class Monitor:
         look = stream.rows // LOOK_EVERY
         if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
             return
-        mine = stream.curve()
-        low, high = mine.step[0] - 8, mine.step[-1] + 8
-        candidates = []
-        for name, curve in self._known.items():
-            inside = (curve.step >= low) & (curve.step <= high)
-            if inside.sum() > 30:
-                candidates.append(Curve(name, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        held = {name for name, _ in stream.siblings}
+        known = [curve for name, curve in self._known.items() if name not in held]
         running = [s for s in self._streams.values() if s is not stream and s.rows > 30]
         first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
-        candidates += [s.curve() for s in (running[first:] + running[:first])[:AT_ONCE]]
-        held = [name for name, _ in stream.siblings]
-        for sibling in nearest(mine, candidates):
-            if sibling.run not in held and len(stream.siblings) < MOST:
+        running = [s for s in (running[first:] + running[:first])[:AT_ONCE] if s.run not in held]
+        if not known and not running:
+            return
+        mine, candidates = stream.curve(), []
+        low, high = mine.step[0] - 8, mine.step[-1] + 8
+        for curve in known:
+            inside = (curve.step >= low) & (curve.step <= high)
+            if inside.sum() > 30:
+                candidates.append(Curve(curve.run, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        candidates += [s.curve() for s in running]
+        for sibling in nearest(mine, candidates)[: MOST - len(stream.siblings)]:
+            if sibling.run not in held:
+                held.add(sibling.run)
                 stream.siblings.append((sibling.run, sibling.offset))
 
     def to_json(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _SINGLE = noise.SINGLE.tolist()
 _REST = 1.0 - sum(_SINGLE)
 _HALF = math.sqrt(0.5)
 _INVERSE = 1.0 / noise.SCALES
+_SHARP = -0.5 / noise.SCALES**2
 _N = len(evidence.SHIFTS)
 #: each detector's density in the numerator, its own in the denominator, and the width that it is divided by
 _OVER = np.r_[0 : 2 * _N, 2 * _N + 3 : 2 * _N + 3 + len(evidence.FACTORS)]
@@ -79,8 +80,9 @@ class Noise:
         ]
         whole = 1.0 / sum(r)
         r = [v * whole for v in r]
-        r2 = residual * residual
-        square = r2 if self.rows < bank.LOOSE else sum(v * r2 / s for v, s in zip(r, _SQUARES, strict=True))
+        square = residual * residual
+        if self.rows >= bank.LOOSE:
+            square *= sum([v / s for v, s in zip(r, _SQUARES, strict=True)])
         self.scale2 += (square - self.scale2) / min(max(0.15 * self.rows, 3.0), noise.SCALE_MEMORY)
         if self.rows >= bank.WARM_UP:
             kept = 1.0 - 1.0 / min(max(self.rows, 400.0), noise.WEIGHT_MEMORY)
@@ -133,29 +135,33 @@ def advance(detectors: np.ndarray, z: float, low: list[float], high: list[float]
             temper: float) -> np.ndarray:  # fmt: skip
     """``evidence.advance`` after ``evidence.ratios``, of one stream."""
     points = (z + tolerance * _TOLD - _OFFSET - lean * _LEAN) / _DIVIDE
-    side = np.where((points > 0)[:, None], np.array(high), np.array(low))
-    f = (side * np.exp(-0.5 * (points[:, None] * _INVERSE) ** 2) * _INVERSE).sum(axis=1) + 1e-300
+    bells = np.exp((points * points)[:, None] * _SHARP)
+    f = np.where(points > 0, bells @ (np.array(high) * _INVERSE), bells @ (np.array(low) * _INVERSE)) + 1e-300
     ratio = f[_OVER] / f[_UNDER] / _WIDTH
     if temper != 1.0:
         ratio = ratio**temper
     return np.minimum((1.0 + detectors) * ratio, evidence._CAP)
 
 
-def given_scatter(w: list[float], scatter: float, freedom: float) -> list[float]:
-    """``noise.given_scatter`` of one stream and side."""
+def given_scatter(sides: tuple[list[float], list[float]], scatter: float, freedom: float) -> list[list[float]]:
+    """``noise.given_scatter`` of one stream, both sides."""
     part = min(1.0, noise.MOST_FREEDOM / max(freedom, 1.0))
     scatter, freedom = -0.5 * part * scatter, part * freedom
     log = [scatter / s - freedom * m for s, m in zip(_SQUARES, _LOGS, strict=True)]
     most = max(log)
-    out = [v * math.exp(k - most) for v, k in zip(w, log, strict=True)]
-    whole = _REST / sum(out)
-    return [v * whole + s for v, s in zip(out, _SINGLE, strict=True)]
+    like = [math.exp(k - most) for k in log]
+    out = []
+    for w in sides:
+        weighed = [v * k for v, k in zip(w, like, strict=True)]
+        whole = _REST / sum(weighed)
+        out.append([v * whole + s for v, s in zip(weighed, _SINGLE, strict=True)])
+    return out
 
 
 def tail(z: float, w: list[float]) -> float:
     """``noise.tail`` of one residual and the weights of its side."""
     u = abs(z) * _HALF
-    return sum(v * math.erfc(u / m) for v, m in zip(w, _SCALES, strict=True))
+    return sum([v * math.erfc(u / m) for v, m in zip(w, _SCALES, strict=True)])
 
 
 def track(level: float, slope: float, ahead: float, hop: float, usual: float, residual: float, scale: float,
