@@ -1,7 +1,8 @@
 """Many streams at once: baseline, siblings, noise and evidence of each, advanced by one row per call.
 
-``Bank(streams, siblings)`` holds arrays whose first axis is the stream; ``step`` takes one row of each. One live run is
-a bank of one stream, a thousand block-bootstrapped copies are a bank of a thousand. Nothing looks ahead.
+``Bank(streams, siblings)`` holds arrays whose first axis is the stream; ``step`` takes one row of each. A thousand
+block-bootstrapped copies are a bank of a thousand; a live run has ``live.Live``, the same in plain numbers. Nothing
+looks ahead.
 """
 
 from __future__ import annotations

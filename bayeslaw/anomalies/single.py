@@ -8,8 +8,7 @@ both. What a run is told never depends on which other runs the same monitor watc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -175,8 +174,3 @@ def track(level: float, slope: float, ahead: float, hop: float, usual: float, re
 def gain(rows: float, memory: float, share: float) -> float:
     """``baseline.gain`` of one stream."""
     return 1.0 / min(max(share * rows, baseline.LEAST), memory)
-
-
-def plain(item: Any) -> dict[str, Any]:
-    """A dataclass's fields as JSON; floats survive exactly."""
-    return {f.name: getattr(item, f.name) for f in fields(item)}
