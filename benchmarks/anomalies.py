@@ -1,6 +1,8 @@
 """Anomaly detection measured: false alarms on healthy curves, and injected anomalies found, against window rules.
 
-    python benchmarks/anomalies.py [spikes] [kinds] [alarms] [bootstrap] [rates] [inject] > benchmarks/anomalies.md
+    python benchmarks/anomalies.py [SECTION ...] > benchmarks/anomalies.md
+
+Sections: spikes, kinds, alarms, bootstrap, rates, ceiling, elsewhere, inject.
 
 Real healthy curves are split into calibration and test as ``anomaly_data`` says; everything below is on the test part
 unless it says otherwise. Needs the data sets modded-nanogpt and llm360-k2-65b in ``BAYESLAW_DATA``.
@@ -15,6 +17,7 @@ import numpy as np
 import pandas as pd
 from anomaly_alarms import alarms, bootstrap
 from anomaly_data import DATA, TARGETS, load, series, starts
+from anomaly_more import ceiling, elsewhere
 from anomaly_recall import inject, rates
 
 import bayeslaw as bl
@@ -95,6 +98,7 @@ def kinds(count: int = 200) -> None:
 
 SECTIONS = {
     "spikes": spikes, "kinds": kinds, "alarms": alarms, "bootstrap": bootstrap, "rates": rates, "inject": inject,
+    "ceiling": ceiling, "elsewhere": elsewhere,
 }  # fmt: skip
 
 if __name__ == "__main__":

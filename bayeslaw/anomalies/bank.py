@@ -1,7 +1,8 @@
 """Many streams at once: baseline, siblings, noise and evidence of each, advanced by one row per call.
 
-``Bank(streams, siblings)`` holds arrays whose first axis is the stream; ``step`` takes one row of each. One live run is
-a bank of one stream, a thousand block-bootstrapped copies are a bank of a thousand. Nothing looks ahead.
+``Bank(streams, siblings)`` holds arrays whose first axis is the stream; ``step`` takes one row of each. A thousand
+block-bootstrapped copies are a bank of a thousand; a live run has ``live.Live``, the same in plain numbers. Nothing
+looks ahead.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ LOOSE, RESTART = 25, 80
 #: smallest standard deviation of a loss, relative to it: logs are rounded
 FLOOR = 2e-5
 #: how far siblings' running means may lie apart, in scales, before it counts as wander
-APART = 0.3
-#: rows over which a run's wander is remembered
-WANDER_MEMORY = 400.0
+APART = 0.6
+#: rows over which wander is remembered, and the share of the rows so far, alone and with siblings: contrasts bend early
+WANDER_MEMORY, WANDER_SHARE = 400.0, (1.0, 0.25)
+#: sd of the wander that counts as healthy: alone, with siblings
+EXCESS = (1.4, 1.0)
 #: rows of the running mean that says which siblings have lately moved
 RECENT = 10.0
 #: by how much a sibling's response to a hard batch may differ, as a share of the shock
@@ -84,7 +87,7 @@ class Bank:
         scale = np.sqrt(st.scale2) + FLOOR * np.abs(ahead)
         own_z = residual / scale
         w = noise.weights(st.counts)
-        z, expected, sd, tolerance = own_z, ahead, scale, TOLERANCE[0] + self._excess(st.mean, st.wander)
+        z, expected, sd, tolerance = own_z, ahead, scale, TOLERANCE[0] + self._excess(st.wander, EXCESS[0])
         shared = np.zeros(self.b, bool)
         pair = None
         if self.s and others is not None:
@@ -100,10 +103,10 @@ class Bank:
             z = np.where(shared, pair["z"], own_z)
             expected = np.where(shared, loss - pair["mean"], ahead)
             sd = np.where(shared, pair["sd"], scale)
-            wide = TOLERANCE[1] + self._excess(st.c_mean, st.c_wander) + pair["drift"]
+            wide = TOLERANCE[1] + self._excess(st.c_wander, EXCESS[1]) + pair["drift"]
             tolerance = np.where(shared, wide, tolerance)
         armed = (st.rows >= WARM_UP) & (st.age >= RESTART) & (st.active == 0)
-        p, point = evidence.point_evidence(z, w, self.rate)
+        p, point = evidence.point_evidence(z, w, self.rate, np.where(shared, evidence.PAIRED_POINT, 1.0))
         lean = np.where(shared, st.c_mean, st.mean)
         temper = np.where(shared, TEMPER[1], TEMPER[0])
         ratio = evidence.ratios(z, w, np.minimum(tolerance, 3.0), lean, temper)
@@ -123,9 +126,9 @@ class Bank:
         return Step(expected, sd, z, p, total, kinds, alarm, closed, st.active > 0, shared, own_z)
 
     @staticmethod
-    def _excess(mean: np.ndarray, wander: np.ndarray) -> np.ndarray:
-        """Wander beyond white noise, in scales: 1.4 sd of the running mean that noise does not explain."""
-        return 1.4 * np.sqrt(np.maximum(wander - 0.0101, 0.0))
+    def _excess(wander: np.ndarray, most: float) -> np.ndarray:
+        """Wander beyond white noise, in scales: ``most`` sd of the running mean that noise does not explain."""
+        return most * np.sqrt(np.maximum(wander - 0.0101, 0.0))
 
     def _contrast(self, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) -> dict[str, np.ndarray]:
         st = self.state
@@ -198,13 +201,13 @@ class Bank:
             st.usual,
             residual,
             loose,
-            baseline.gain(st.age, OWN_MEMORY),
+            baseline.gain(st.age, OWN_MEMORY, baseline.OWN_SHARE),
             baseline.OWN_DAMPING,
         )
         st.level = np.where(first, loss, np.where(calm, level, ahead))
         st.slope = np.where(calm & ~first, slope, st.slope)
         st.scale2, st.counts = _learn_noise(st.rows, st.scale2, st.counts, z, residual, calm & ~first)
-        st.mean, st.wander = _learn_wander(st.mean, st.wander, z, st.rows, calm)
+        st.mean, st.wander = _learn_wander(st.mean, st.wander, z, st.rows, calm, WANDER_SHARE[0])
 
     def _learn_pairs(self, pair: dict[str, np.ndarray], calm: np.ndarray, hop: np.ndarray) -> None:
         st = self.state
@@ -214,7 +217,7 @@ class Bank:
         st.pair_typical += np.where(seen, np.abs(g) - st.pair_typical, 0.0) * 0.06
         age = np.minimum(st.pair_rows, st.age[:, None])
         loose = np.where(age < LOOSE, np.inf, np.maximum(own, 0.8 * st.pair_typical))
-        alpha = baseline.gain(age, CONTRAST_MEMORY)
+        alpha = baseline.gain(age, CONTRAST_MEMORY, baseline.CONTRAST_SHARE)
         h = hop[:, None]
         level, slope = baseline.update(
             st.pair_level,
@@ -247,7 +250,7 @@ class Bank:
         st.c_scale2, st.c_counts = _learn_noise(
             st.c_rows, st.c_scale2, st.c_counts, pair["z"], pair["calm"], use, noise.CONTRAST_PRIOR
         )
-        st.c_mean, st.c_wander = _learn_wander(st.c_mean, st.c_wander, pair["z"], st.c_rows, use)
+        st.c_mean, st.c_wander = _learn_wander(st.c_mean, st.c_wander, pair["z"], st.c_rows, use, WANDER_SHARE[1])
         st.c_rows = st.c_rows + pair["any"]
 
 
@@ -277,8 +280,9 @@ def _learn_noise(
 
 
 def _learn_wander(
-    mean: np.ndarray, wander: np.ndarray, z: np.ndarray, rows: np.ndarray, use: np.ndarray
+    mean: np.ndarray, wander: np.ndarray, z: np.ndarray, rows: np.ndarray, use: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Running mean over 50 rows of the residuals, and the mean square of that: white noise has 1/99."""
     mean = np.where(use, mean + (np.clip(z, -3, 3) - mean) * 0.02, mean)
-    return mean, np.where(use, wander + (mean**2 - wander) / np.minimum(rows + 1.0, WANDER_MEMORY), wander)
+    memory = np.minimum(np.maximum(share * (rows + 1.0), np.minimum(rows + 1.0, 50.0)), WANDER_MEMORY)
+    return mean, np.where(use, wander + (mean**2 - wander) / memory, wander)

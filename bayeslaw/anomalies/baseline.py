@@ -1,24 +1,25 @@
 """Local level of a curve, without looking ahead: a robust alpha-beta filter whose slope lives in log-steps.
 
 Loss curves are close to power laws, so over a stretch that is a fixed share of the run they are straight in log-steps.
-The filter remembers a fifth of the run so far and at most ``memory`` rows; residuals are clipped before they move it.
+The filter remembers a share of the run so far and at most ``memory`` rows; residuals are clipped before they move it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: share of the rows so far that the level remembers; least memory in rows
-SHARE, LEAST = 0.2, 3.0
-#: damping: the slope's gain is the level's squared over this; a run alone follows its curve, a contrast bends less
-OWN_DAMPING, CONTRAST_DAMPING = 1.5, 6.0
+#: share of the rows so far that the level remembers, of a run alone and of a contrast; least memory in rows
+OWN_SHARE, CONTRAST_SHARE, LEAST = 0.2, 0.13, 3.0
+#: damping: the slope's gain is the level's squared over this. A contrast bends less in the end, but early as fast as a
+#: curve: a slope that lags there leaves its level displaced for a thousand rows
+OWN_DAMPING, CONTRAST_DAMPING = 1.5, 2.0
 #: residuals beyond this many scales pull the level no further
 CLIP = 3.0
 
 
-def gain(rows: np.ndarray, memory: float) -> np.ndarray:
+def gain(rows: np.ndarray, memory: float, share: float) -> np.ndarray:
     """(B,) gain of the level after ``rows`` rows: one over the rows that it remembers."""
-    return 1.0 / np.clip(SHARE * rows, LEAST, memory)
+    return 1.0 / np.clip(share * rows, LEAST, memory)
 
 
 def update(

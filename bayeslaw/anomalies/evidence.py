@@ -26,6 +26,9 @@ KINDS = ("point", "up", "down", "variance")
 #: one asks nothing of anybody
 BUDGET = {"point": 0.65, "up": 0.15, "down": 0.1, "variance": 0.1}
 POINT_UP, POINT_DOWN = 0.6, 0.05
+#: part of that which a comparison with siblings may spend on single losses; the rest is kept in reserve, because how
+#: often a batch upsets one run and not its siblings is known from a few dozen of them
+PAIRED_POINT = 0.7
 _SHARES = np.concatenate(
     [
         np.full(len(SHIFTS), BUDGET["up"] / len(SHIFTS)),
@@ -67,14 +70,16 @@ def advance(detectors: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     return np.minimum((1.0 + detectors) * ratio, _CAP)
 
 
-def point_evidence(e: np.ndarray, w: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+def point_evidence(
+    e: np.ndarray, w: np.ndarray, rate: float, part: np.ndarray | float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """A single residual's tail probability (B,), two-sided, and its e-value, all or nothing.
 
-    A residual alarms by itself where the tail beyond it, on its own side, is at most that side's share of ``rate``;
-    the e-value has mean one if the tail is as modelled.
+    A residual alarms by itself where the tail beyond it, on its own side, is at most that side's share of ``rate``
+    (``part`` of it is spent); the e-value has mean at most one if the tail is as modelled.
     """
     p = tail(e, w)
-    share = np.where(e > 0, POINT_UP, POINT_DOWN)
+    share = part * np.where(e > 0, POINT_UP, POINT_DOWN)
     return p, np.where(0.5 * p <= share * rate, 1.0 / (BUDGET["point"] * rate), 0.0)
 
 

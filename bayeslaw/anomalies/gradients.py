@@ -1,6 +1,6 @@
 """Early warning from the gradient norm: far above its usual, before the loss shows anything.
 
-The logarithm of the norm is judged like a loss, alone, by a bank of its own; only excursions upwards are told. The
+The logarithm of the norm is judged like a loss, alone, by a judge of its own; only excursions upwards are told. The
 warnings come on top of the events of the loss, at a tenth of the rate that was asked for.
 """
 
@@ -9,53 +9,40 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.events import Event, sentence
-from bayeslaw.anomalies.evidence import KINDS
-from bayeslaw.anomalies.state import State
+from bayeslaw.anomalies.live import Live
 
 SHARE = 0.1
-_TOLD = (KINDS.index("point"), KINDS.index("up"))
+_TOLD = ("point", "up")
 
 
 class Gradients:
-    """Gradient norms of any number of streams; ``rate`` as asked for the losses."""
+    """Gradient norms of any number of runs; ``rate`` as asked for the losses."""
 
     def __init__(self, rate: float) -> None:
-        self.bank = Bank(0, 0, SHARE * rate)
+        self.rate = SHARE * rate
+        self.runs: dict[str, Live] = {}
 
-    def grow(self) -> None:
-        """One more stream."""
-        self.bank.state = State.stack([self.bank.state, State.empty(1, 0)])
-
-    def judge(
-        self, places: np.ndarray, runs: list[str], step: np.ndarray, x: np.ndarray, norm: np.ndarray
-    ) -> dict[int, Event]:
-        """One row of some streams: index within them -> warning. Norms that are missing are passed over."""
-        use = np.flatnonzero(np.isfinite(norm) & (norm > 0))
-        if not len(use):
-            return {}
-        whole = self.bank.state
-        self.bank.state, self.bank.b = whole.take(places[use]), len(use)
-        log = np.log(norm[use])
-        out = self.bank.step(log, x[use])
-        whole.put(places[use], self.bank.state)
-        self.bank.state = whole
-        told = out.alarm & (out.z > 0) & np.isin(out.kinds.argmax(axis=1), _TOLD)
-        return {
-            int(use[i]): _event(runs[use[i]], float(step[use[i]]), log[i], out.expected[i], out.z[i], out.total[i])
-            for i in np.flatnonzero(told)
-        }
+    def judge(self, run: str, step: float, x: float, norm: float) -> list[Event]:
+        """One row of a run at position ``x``: its warning, if there is one. Norms that are missing are passed over."""
+        if not (math.isfinite(norm) and norm > 0):
+            return []
+        live = self.runs.get(run)
+        if live is None:
+            live = self.runs[run] = Live(0, self.rate)
+        log = math.log(norm)
+        told = live.step(log, x)
+        if not (told.alarm and told.z > 0 and told.kind in _TOLD):
+            return []
+        return [_event(run, step, log, told.expected, told.z, told.total)]
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""
-        return self.bank.state.to_json()
+        return {run: live.to_json() for run, live in self.runs.items()}
 
-    def restore(self, data: dict[str, Any], streams: int) -> None:
+    def restore(self, data: dict[str, Any]) -> None:
         """The inverse of ``to_json``."""
-        self.bank.state = State.from_json(data, streams, 0)
+        self.runs = {run: Live.from_json(saved, self.rate) for run, saved in data.items()}
 
 
 def _event(run: str, step: float, log: float, usual: float, z: float, total: float) -> Event:

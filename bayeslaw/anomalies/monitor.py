@@ -14,55 +14,21 @@ import bisect
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bayeslaw.anomalies.bank import Bank, State
 from bayeslaw.anomalies.events import Event, sentence
-from bayeslaw.anomalies.evidence import KINDS as DETECTORS
 from bayeslaw.anomalies.gradients import Gradients
 from bayeslaw.anomalies.shocks import MOST, Curve, nearest
-from bayeslaw.anomalies.tracker import Row, Tracker
+from bayeslaw.anomalies.stream import REMEMBERED, Stream
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
-#: rows of each run remembered for alignment and for recognizing duplicates; rows between two looks for siblings, and
-#: running runs that are compared with at one look
-REMEMBERED, LOOK_EVERY, AT_ONCE = 2000, 100, 16
+#: rows between two looks for siblings, and running runs that are compared with at one look
+LOOK_EVERY, AT_ONCE = 100, 16
 #: version of the saved state
-VERSION = 2
-
-
-class _Ready(NamedTuple):
-    """A row whose turn has come: ``arrival`` numbers the rows, ``others`` are the siblings' losses known by then."""
-
-    arrival: int
-    step: float
-    loss: float
-    x: float
-    grad_norm: float
-    others: np.ndarray | None
-
-
-class _Stream:
-    """One run: its place in the bank, its tracker, the rows that wait, and the rows that siblings may ask for."""
-
-    def __init__(self, run: str, rate: float, place: int) -> None:
-        self.run, self.place = run, place
-        self.ready: deque[_Ready] = deque()
-        self.top = 0.0
-        self.tracker = Tracker(run, rate)
-        self.waiting: list[tuple[float, float, float, float]] = []
-        self.past: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
-        self.by_step: dict[float, float] = {}
-        self.last = -math.inf
-        self.usual = 0.0
-        self.back: list[tuple[float, float, float, float]] = []
-        self.siblings: list[tuple[str, int]] = []
-        self.rows = 0
+VERSION = 3
 
 
 class Monitor:
@@ -86,11 +52,8 @@ class Monitor:
         if not 0 < rate < 1:
             raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
         self.rate, self.patience = rate, patience
-        self._bank = Bank(0, MOST, rate)
         self._gradients = Gradients(rate)
-        self._arrivals = 0
-        self._pending: set[str] = set()
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._known: dict[str, Curve] = {}
         self._tables: dict[str, dict[float, float]] = {}
         if siblings is not None:
@@ -113,65 +76,56 @@ class Monitor:
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
         """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.
 
-        Events are those of as many ``push`` calls, in order; rows of different runs are judged together, and quicker.
+        Events are those of as many ``push`` calls, in order.
         """
-        found: list[tuple[int, Event]] = []
+        found: list[Event] = []
         for row in rows:
-            found += self._arrive(
-                str(row.get("run", "run")), row["step"], row["loss"], row.get("tokens"), row.get("grad_norm")
-            )
-        return self._ordered(found + self._judge_ready())
+            get = row.get
+            found += self._arrive(str(get("run", "run")), row["step"], row["loss"], get("tokens"), get("grad_norm"))
+        return found
 
     def push(
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
     ) -> list[Event]:
         """One row of a run: loss (nats), tokens, grad_norm (L2). Gives events settled. DataError: step no number."""
-        return self._ordered(self._arrive(run, step, loss, tokens, grad_norm) + self._judge_ready())
+        return self._arrive(run, step, loss, tokens, grad_norm)
 
     def finish(self) -> list[Event]:
         """The input has ended: judge what waits and report what is open."""
+        out: list[Event] = []
         for stream in self._streams.values():
             while stream.waiting:
-                self._make_ready(stream, *stream.waiting.pop(0))
-        out = self._ordered(self._judge_ready())
+                out += self._judge(stream, *stream.waiting.pop(0))
         for stream in self._streams.values():
             out += stream.tracker.flush()
         return out
 
-    @staticmethod
-    def _ordered(found: list[tuple[int, Event]]) -> list[Event]:
-        return [event for _, event in sorted(found, key=lambda pair: pair[0])]
-
-    def _arrive(
-        self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None
-    ) -> list[tuple[int, Event]]:
+    def _arrive(self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None) -> list[Event]:
         step, loss = float(step), float(loss)
         if not math.isfinite(step):
             raise DataError(f"Run {run!r}: a row came with step {step}. Every row of a stream needs its step.")
         if step <= 0:
             return []
-        self._arrivals += 1
         x = step if tokens is None or not tokens > 0 else float(tokens)
         row = (step, loss, x, math.nan if grad_norm is None else float(grad_norm))
         stream = self._streams.get(run)
         if stream is None:
-            stream = self._streams[run] = _Stream(run, self.rate, len(self._streams))
-            self._bank.state = State.stack([self._bank.state, State.empty(1, MOST)])
-            self._gradients.grow()
+            stream = self._streams[run] = Stream(run, self.rate)
         if step <= stream.last:
             return self._behind(stream, row)
         stream.back.clear()
         if any(w[0] == step for w in stream.waiting):
             return []
         bisect.insort(stream.waiting, row)
+        found: list[Event] = []
         while stream.waiting and (self._due(stream) or len(stream.waiting) > self.patience):
-            self._make_ready(stream, *stream.waiting.pop(0))
-        return []
+            found += self._judge(stream, *stream.waiting.pop(0))
+        return found
 
-    def _due(self, stream: _Stream) -> bool:
+    def _due(self, stream: Stream) -> bool:
         return stream.rows < 3 or stream.waiting[0][0] - stream.last <= 1.5 * stream.usual
 
-    def _behind(self, stream: _Stream, row: tuple[float, float, float, float]) -> list[tuple[int, Event]]:
+    def _behind(self, stream: Stream, row: tuple[float, float, float, float]) -> list[Event]:
         """A row at or before the last judged step: a duplicate, a straggler, or the first rows after a restart."""
         step, loss = row[:2]
         old = stream.by_step.get(step)
@@ -183,7 +137,6 @@ class Monitor:
         # stragglers fill steps that were never seen; a restart writes steps again
         if len(stream.back) < 2 or not any(b[0] in stream.by_step for b in stream.back):
             return []
-        found = self._judge_ready()
         start, rows, stream.back = stream.back[0][0], list(stream.back), []
         nan = math.nan
         event = Event(
@@ -197,91 +150,30 @@ class Monitor:
         stream.waiting = []
         stream.last = max((p[0] for p in stream.past), default=start - max(stream.usual, 1.0))
         stream.tracker.structure.step = stream.last
-        found.append((self._arrivals, event))
+        found = [event]
         for row in rows:
             found += self._arrive(stream.run, *row)
         return found
 
-    def _make_ready(self, stream: _Stream, step: float, loss: float, x: float, grad_norm: float) -> None:
-        """A row's turn has come: note it for duplicates and siblings, and look up what the siblings had by now."""
-        gap = step - stream.last
-        if math.isfinite(gap):
-            usual = stream.usual
-            stream.usual = gap if stream.rows <= 1 else usual + (min(gap, 3 * usual) - usual) * 0.05
-        stream.last = step
-        stream.rows += 1
-        if len(stream.past) == REMEMBERED:
-            stream.by_step.pop(stream.past[0][0], None)
-        stream.past.append((step, loss))
-        stream.by_step[step] = loss
+    def _judge(self, stream: Stream, step: float, loss: float, x: float, grad_norm: float) -> list[Event]:
+        """A row's turn has come: it is judged against what its siblings had by now."""
+        stream.note(step, loss)
         if stream.rows % LOOK_EVERY == 0:
             self._look_for_siblings(stream)
         others = None
         if stream.siblings:
-            others = np.full(MOST, np.nan)
+            others = [math.nan] * MOST
             for k, (name, offset) in enumerate(stream.siblings):
                 table = self._tables[name] if name in self._tables else self._streams[name].by_step
-                others[k] = table.get(step + offset, np.nan)
-        stream.ready.append(_Ready(self._arrivals, step, loss, x, grad_norm, others))
-        self._pending.add(stream.run)
+                there = table.get(step + offset, math.nan)
+                others[k] = there if math.isfinite(there) else math.nan
+        finite = math.isfinite(loss)
+        found = stream.judge(step, loss, x, others) if finite else []
+        if math.isfinite(grad_norm):
+            found += self._gradients.judge(stream.run, step, max(stream.top, x), grad_norm)
+        return found if finite else found + stream.tracker.nonfinite(step)
 
-    def _judge_ready(self) -> list[tuple[int, Event]]:
-        """Judge all rows whose turn has come, one of each run at a time."""
-        found: list[tuple[int, Event]] = []
-        while self._pending:
-            rows = [
-                (stream, stream.ready.popleft()) for stream in map(self._streams.__getitem__, sorted(self._pending))
-            ]
-            self._pending = {stream.run for stream, _ in rows if stream.ready}
-            for paired in (False, True):
-                batch = [(s, r) for s, r in rows if (r.others is not None) == paired and math.isfinite(r.loss)]
-                if batch:
-                    found += self._judge(batch, paired)
-            found += self._warn([(s, r) for s, r in rows if math.isfinite(r.grad_norm)])
-            for stream, row in rows:
-                if not math.isfinite(row.loss):
-                    found += [(row.arrival, event) for event in stream.tracker.nonfinite(row.step)]
-        return found
-
-    def _judge(self, batch: list[tuple[_Stream, _Ready]], paired: bool) -> list[tuple[int, Event]]:
-        """Advance the bank by one finite row of each of some runs."""
-        places = np.array([stream.place for stream, _ in batch])
-        bank, whole = self._bank, self._bank.state
-        bank.state, bank.b = whole.take(places), len(places)
-        for stream, row in batch:
-            # a restarted run is judged against the level it had; its position never goes back
-            stream.top = max(stream.top, row.x)
-        loss = np.array([row.loss for _, row in batch])
-        others = np.stack([row.others for _, row in batch if row.others is not None]) if paired else None
-        result = bank.step(loss, np.array([stream.top for stream, _ in batch]), others)
-        own = np.sqrt(bank.state.scale2)
-        whole.put(places, bank.state)
-        bank.state = whole
-        best = result.kinds.argmax(axis=1)
-        count = np.isfinite(others).sum(axis=1) * result.shared if others is not None else np.zeros(len(batch))
-        found = []
-        for i, (stream, row) in enumerate(batch):
-            judged = Row(
-                row.step, row.loss, float(result.expected[i]), float(result.scale[i]), float(result.z[i]), int(count[i])
-            )
-            events = stream.tracker.push(
-                judged, float(own[i]), bool(result.alarm[i]), bool(result.active[i]), float(result.total[i]),
-                DETECTORS[int(best[i])],
-            )  # fmt: skip
-            found += [(row.arrival, event) for event in events]
-        return found
-
-    def _warn(self, batch: list[tuple[_Stream, _Ready]]) -> list[tuple[int, Event]]:
-        """Advance the gradient norms by one row of each of some runs."""
-        if not batch:
-            return []
-        warnings = self._gradients.judge(
-            np.array([s.place for s, _ in batch]), [s.run for s, _ in batch], np.array([r.step for _, r in batch]),
-            np.array([max(s.top, r.x) for s, r in batch]), np.array([r.grad_norm for _, r in batch]),
-        )  # fmt: skip
-        return [(batch[i][1].arrival, event) for i, event in warnings.items()]
-
-    def _look_for_siblings(self, stream: _Stream) -> None:
+    def _look_for_siblings(self, stream: Stream) -> None:
         """Alignment on what both runs have shown so far; a sibling once found is kept.
 
         Looks become rarer, and each is at a part of the running runs, so that many runs stay cheap.
@@ -289,33 +181,30 @@ class Monitor:
         look = stream.rows // LOOK_EVERY
         if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
             return
-        mine = _curve(stream)
-        low, high = mine.step[0] - 8, mine.step[-1] + 8
-        candidates = []
-        for name, curve in self._known.items():
-            inside = (curve.step >= low) & (curve.step <= high)
-            if inside.sum() > 30:
-                candidates.append(Curve(name, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        held = {name for name, _ in stream.siblings}
+        known = [curve for name, curve in self._known.items() if name not in held]
         running = [s for s in self._streams.values() if s is not stream and s.rows > 30]
         first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
-        candidates += [_curve(s) for s in (running[first:] + running[:first])[:AT_ONCE]]
-        held = [name for name, _ in stream.siblings]
-        for sibling in nearest(mine, candidates):
-            if sibling.run not in held and len(stream.siblings) < MOST:
+        running = [s for s in (running[first:] + running[:first])[:AT_ONCE] if s.run not in held]
+        if not known and not running:
+            return
+        mine, candidates = stream.curve(), []
+        low, high = mine.step[0] - 8, mine.step[-1] + 8
+        for curve in known:
+            inside = (curve.step >= low) & (curve.step <= high)
+            if inside.sum() > 30:
+                candidates.append(Curve(curve.run, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        candidates += [s.curve() for s in running]
+        for sibling in nearest(mine, candidates)[: MOST - len(stream.siblings)]:
+            if sibling.run not in held:
+                held.add(sibling.run)
                 stream.siblings.append((sibling.run, sibling.offset))
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON; the finished siblings are given again when it is read."""
-        streams = {
-            name: {
-                "top": s.top, "tracker": s.tracker.to_json(), "waiting": s.waiting,
-                "past": list(s.past), "last": s.last, "usual": s.usual, "back": s.back, "siblings": s.siblings,
-                "rows": s.rows,
-            } for name, s in self._streams.items()
-        }  # fmt: skip
         return {
-            "version": VERSION, "rate": self.rate, "patience": self.patience, "arrivals": self._arrivals,
-            "bank": self._bank.state.to_json(), "gradients": self._gradients.to_json(), "streams": streams,
+            "version": VERSION, "rate": self.rate, "patience": self.patience, "gradients": self._gradients.to_json(),
+            "streams": {name: stream.to_json() for name, stream in self._streams.items()},
         }  # fmt: skip
 
     @classmethod
@@ -327,23 +216,9 @@ class Monitor:
                 f"delete it to start over."
             )
         new = cls(data["rate"], siblings, data["patience"])
-        new._arrivals = data["arrivals"]
-        new._bank.state = State.from_json(data["bank"], len(data["streams"]), MOST)
-        new._gradients.restore(data["gradients"], len(data["streams"]))
-        for place, (name, saved) in enumerate(data["streams"].items()):
-            stream = new._streams[name] = _Stream(name, new.rate, place)
-            stream.top = saved["top"]
-            stream.tracker = Tracker.from_json(saved["tracker"])
-            stream.waiting = [tuple(w) for w in saved["waiting"]]
-            stream.past.extend((p[0], p[1]) for p in saved["past"])
-            stream.by_step = dict(stream.past)
-            stream.last, stream.usual, stream.rows = saved["last"], saved["usual"], saved["rows"]
-            stream.back = [tuple(b) for b in saved["back"]]
-            there = {*new._tables, *data["streams"]}
-            stream.siblings = [(s[0], s[1]) for s in saved["siblings"] if s[0] in there]
+        new._gradients.restore(data["gradients"])
+        there = {*new._tables, *data["streams"]}
+        for name, saved in data["streams"].items():
+            stream = new._streams[name] = Stream.from_json(name, new.rate, saved)
+            stream.siblings = [s for s in stream.siblings if s[0] in there]
         return new
-
-
-def _curve(stream: _Stream) -> Curve:
-    kept = np.array([p for p in stream.past if math.isfinite(p[1])], float).reshape(-1, 2)
-    return Curve(stream.run, kept[:, 0], kept[:, 1], kept[:, 0])

@@ -22,6 +22,9 @@ PRIOR = np.array([[0.92, 0.07, 0.009, 0.0008, 1e-5, 1e-6], [0.88, 0.105, 0.014, 
 CONTRAST_PRIOR = np.array([[0.92, 0.068, 0.008, 0.002, 0.0015, 0.0005], [0.90, 0.083, 0.012, 0.0025, 0.002, 0.0005]])
 #: most degrees of freedom that the scatter among siblings counts for
 MOST_FREEDOM = 2.0
+#: weights of the scales that a contrast has for reasons of this run alone: now and then a batch does to one run what it
+#: does to none of its siblings. Their agreement says nothing against it, and one run meets too few to learn how often
+SINGLE = np.array([0.0, 0.0, 0.0, 2e-4, 1e-4, 0.0])
 #: what the prior counts for, in steps, and how far back the weights and the base scale remember
 PRIOR_STEPS, WEIGHT_MEMORY, SCALE_MEMORY = 100.0, 4000.0, 500.0
 
@@ -43,14 +46,15 @@ def given_scatter(w: np.ndarray, scatter: np.ndarray, freedom: np.ndarray) -> np
 
     Under scale k the scatter is ``m_k^2`` times chi-squared with ``freedom`` degrees: Bayes' rule over k. On the
     batches with chaotic effects runs deviate heavy-tailed even given the scale, so quiet siblings prove less than as
-    many independent ones would: the scatter counts for at most ``MOST_FREEDOM`` degrees.
+    many independent ones would: the scatter counts for at most ``MOST_FREEDOM`` degrees. What happens to a single run
+    (``SINGLE``) does not depend on it at all.
     """
     part = np.minimum(1.0, MOST_FREEDOM / np.maximum(freedom, 1.0))
     scatter, freedom = part * scatter, part * freedom
     log = -freedom[:, None] * LOG_SCALES - 0.5 * scatter[:, None] / SCALES**2
     like = np.exp(log - log.max(axis=1, keepdims=True))
     out = w * like[:, None, :]
-    return out / out.sum(axis=-1, keepdims=True)
+    return (1.0 - SINGLE.sum()) * out / out.sum(axis=-1, keepdims=True) + SINGLE
 
 
 def density(e: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -263,10 +263,9 @@ def _gradients(runs: Runs, rate: float) -> list[Event]:
         if not np.isfinite(norm).any():
             continue
         gradients = Gradients(rate)
-        gradients.grow()
-        for k in np.flatnonzero((step > 0) & np.isfinite(norm)):
-            at = slice(k, k + 1)
-            out += gradients.judge(np.zeros(1, int), [name], step[at], step[at], norm[at]).values()
+        for at, value in zip(step.tolist(), norm.tolist(), strict=True):
+            if at > 0:
+                out += gradients.judge(name, at, at, value)
     return out
 
 

@@ -64,11 +64,6 @@ class State:
         """A copy of some streams, in the order of ``rows``."""
         return State(**{f.name: getattr(self, f.name)[rows].copy() for f in fields(self)})
 
-    def put(self, rows: np.ndarray, other: State) -> None:
-        """Overwrite some streams with those of another state."""
-        for f in fields(self):
-            getattr(self, f.name)[rows] = getattr(other, f.name)
-
     @classmethod
     def stack(cls, states: list[State]) -> State:
         """Several states as one, stream after stream; all with the same number of siblings."""

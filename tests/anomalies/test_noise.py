@@ -37,7 +37,9 @@ def test_scatter_updates_the_weights_by_bayes_rule():
     w = weights()
     got = noise.given_scatter(w, np.array([37.0]), np.array([2.0]))[0, 1]
     like = stats.chi2(2).pdf(37.0 / noise.SCALES**2) / noise.SCALES**2
-    assert got == pytest.approx(w[0, 1] * like / (w[0, 1] * like).sum(), rel=1e-9)
+    bayes = w[0, 1] * like / (w[0, 1] * like).sum()
+    assert got == pytest.approx((1 - noise.SINGLE.sum()) * bayes + noise.SINGLE, rel=1e-9)
+    assert got.sum() == pytest.approx(1.0)
 
 
 def test_many_quiet_siblings_prove_no_more_than_a_few():
@@ -46,9 +48,17 @@ def test_many_quiet_siblings_prove_no_more_than_a_few():
     assert four == pytest.approx(two)
 
 
-def test_without_siblings_the_weights_stay():
+def test_without_a_second_sibling_the_weights_stay_but_for_what_befalls_one_run():
     w = weights()
-    assert noise.given_scatter(w, np.zeros(1), np.zeros(1)) == pytest.approx(w)
+    got = noise.given_scatter(w, np.zeros(1), np.zeros(1))
+    assert got == pytest.approx((1 - noise.SINGLE.sum()) * w + noise.SINGLE)
+
+
+def test_no_agreement_of_siblings_rules_out_what_befalls_one_run():
+    w = noise.weights(np.zeros((1, 2, len(noise.SCALES))), noise.CONTRAST_PRIOR)
+    still = noise.given_scatter(w, np.zeros(1), np.array([1.0]))
+    for at in (8.0, 16.0):
+        assert noise.tail(np.array([at]), still)[0] >= noise.tail(np.array([at]), np.tile(noise.SINGLE, (1, 2, 1)))[0]
 
 
 def test_quiet_siblings_make_an_outlier_less_believable():
