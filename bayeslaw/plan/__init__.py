@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bayeslaw.plan.budget import Rates, parse_budget, rates
+from bayeslaw.plan.misfit import Misfit
 from bayeslaw.plan.optimum import Limits
 from bayeslaw.plan.planning import Plan, plan
 from bayeslaw.plan.target import Target, target
 
-__all__ = ["Limits", "Plan", "Rates", "Target", "parse_budget", "plan", "rates", "target"]
+__all__ = ["Limits", "Misfit", "Plan", "Rates", "Target", "parse_budget", "plan", "rates", "target"]

@@ -27,6 +27,7 @@ class Candidates:
     log_loss : (S, c) log loss that each draw's surface expects.
     noise : (c,) sd of a run's log loss about the surface, its size's shift left out; root mean square of the draws.
     block : (c,) candidates of the same block share their size's shift, whose sd is ``shift``.
+    misfit : (c, c) covariance of what the law misses at the candidates beyond ``log_loss``; None: nothing.
     """
 
     frame: pd.DataFrame
@@ -34,6 +35,7 @@ class Candidates:
     noise: np.ndarray
     block: np.ndarray
     shift: float
+    misfit: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -50,12 +52,17 @@ class Candidates:
 
 
 def candidates(
-    fit: Fit, table: pd.DataFrame, surfaces: dict[str | None, Surface] | None = None, draws: int = 2000
+    fit: Fit,
+    table: pd.DataFrame,
+    surfaces: dict[str | None, Surface] | None = None,
+    draws: int = 2000,
+    z: np.ndarray | None = None,
 ) -> Candidates:
     """Candidates from a table with n_params and tokens, or n_params and flops, or tokens and flops.
 
     The missing one of C, N and D follows from the group's own measured cost of a token. ``group`` and ``recurrence``
-    are read where the table has them; ``surfaces`` (group → surface) may share draws with other parts of a plan.
+    are read where the table has them; ``surfaces`` (group → surface) may share draws with other parts of a plan, and
+    ``z`` (S, dim) are the draws of those that are made here.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def candidates(
     log_loss, noise = np.empty((0, 0)), np.empty(len(frame))
     for group in groups.unique():
         known = group if _is_group(fit, group) else None
-        surface = found.setdefault(known, Surface(fit, known, draws=draws))
+        surface = found.setdefault(known, Surface(fit, known, draws=draws, z=z))
         cost = cost_of(surface)
         if not log_loss.size:
             log_loss = np.empty((surface.count, len(frame)))

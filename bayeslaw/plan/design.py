@@ -7,6 +7,7 @@ after observing a set S is that of Gaussian conditioning,
 
 exact where loss is linear in what is unknown, which it is in all but the exponents (best linear prediction otherwise).
 The covariances are Monte Carlo over the posterior; R is the noise of a run, with the shift that runs of a size share.
+A misfit of the law (``plan/misfit.py``) adds its covariance, in closed form, to all of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Score = Callable[[Sequence[int]], float]
+#: of the cost by which a greedy search divides a gain
+POWERS = (1.0, 0.5, 0.0)
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,16 @@ class Joint:
     noise: np.ndarray
 
     @classmethod
-    def of(cls, target: np.ndarray, log_loss: np.ndarray, noise: np.ndarray) -> Joint:
-        """From draws of the targets (S, t) and of the candidates (S, c)."""
+    def of(cls, target: np.ndarray, log_loss: np.ndarray, noise: np.ndarray, misfit: np.ndarray | None = None) -> Joint:
+        """From draws of the targets (S, t) and of the candidates (S, c).
+
+        ``misfit`` (t + c, t + c): covariance of what the draws leave out of the targets' and candidates' curves.
+        """
         t, f = target - target.mean(axis=0), log_loss - log_loss.mean(axis=0)
         count = max(len(t) - 1, 1)
-        return cls(t.T @ t / count, t.T @ f / count, f.T @ f / count, noise)
+        k = np.zeros((t.shape[1] + f.shape[1],) * 2) if misfit is None else misfit
+        at = t.shape[1]
+        return cls(t.T @ t / count + k[:at, :at], t.T @ f / count + k[:at, at:], f.T @ f / count + k[at:, at:], noise)
 
     def left(self, chosen: Sequence[int]) -> float:
         """Mean variance of the targets after observing the chosen candidates."""
@@ -59,29 +67,60 @@ class Joint:
         both = np.linalg.slogdet(self.candidates[np.ix_(at, at)] + noise)[1]
         return float(both - np.linalg.slogdet(noise)[1]) / 2
 
+    def within(self, cost: np.ndarray, budget: float, by: str = "reduction") -> list[int]:
+        """A set within a budget, in order of choice: ``greedy`` by ``"reduction"`` or ``"information"``, for many.
+
+        Conditioning on one more candidate is a rank-one step, so that a set of k among c costs k c².
+        """
+        found = [self._steps(cost, budget, by, power) for power in POWERS]
+        score = self.reduction if by == "reduction" else self.information
+        found += [[i] for i in range(len(cost)) if cost[i] <= budget * (1 + 1e-12)]
+        return max(found, key=score)
+
+    def _steps(self, cost: np.ndarray, budget: float, by: str, power: float) -> list[int]:
+        t = len(self.target)
+        both = np.block([[self.target, self.cross], [self.cross.T, self.candidates + self.noise]])
+        alone, chosen = self.noise.copy(), []
+        while True:
+            told, noise = np.maximum(np.diag(both)[t:], 1e-300), np.maximum(np.diag(alone), 1e-300)
+            gain = (both[:t, t:] ** 2).mean(axis=0) / told if by == "reduction" else 0.5 * np.log(told / noise)
+            shut = cost > budget * (1 + 1e-12)
+            shut[chosen] = True
+            gain = np.where(shut, -1.0, gain / cost**power)
+            best = int(gain.argmax())
+            if gain[best] <= 0:
+                return chosen
+            chosen.append(best)
+            budget = budget - cost[best]
+            row = both[:, t + best]
+            both = both - np.outer(row, row) / told[best]
+            alone = alone - np.outer(alone[:, best], alone[:, best]) / noise[best]
+
 
 def greedy(score: Score, cost: np.ndarray, budget: float) -> list[int]:
-    """A set within the budget, one candidate at a time by gain per cost; the best single one if that beats the set.
+    """A set within the budget, one candidate at a time: the best of three greedy sets and the best single candidate.
 
-    The comparison with the best single candidate is what bounds how far greedy can fall behind (Khuller, Moss and
-    Naor 1999).
+    Gain per cost alone overbuys cheap candidates, gain alone dear ones; the better of the two is within a constant of
+    the optimum (Leskovec et al. 2007), the comparison with a single one after Khuller, Moss and Naor (1999).
     """
+    found = [_one_by_one(score, cost, budget, power) for power in POWERS]
+    found += [[i] for i in range(len(cost)) if cost[i] <= budget * (1 + 1e-12)]
+    return max(found, key=score)
+
+
+def _one_by_one(score: Score, cost: np.ndarray, budget: float, power: float) -> list[int]:
     chosen: list[int] = []
     now = score(())
     while True:
         left = budget - float(cost[chosen].sum()) if chosen else budget
         open_ = [i for i in range(len(cost)) if i not in chosen and cost[i] <= left * (1 + 1e-12)]
         gains = [(score([*chosen, i]) - now, i) for i in open_]
-        gains = [(g / cost[i], g, i) for g, i in gains if g > 1e-12]
+        gains = [(g / cost[i] ** power, g, i) for g, i in gains if g > 1e-12]
         if not gains:
-            break
+            return chosen
         _, gain, i = max(gains)
         chosen.append(i)
         now += gain
-    singles = [(score([i]), i) for i in range(len(cost)) if cost[i] <= budget * (1 + 1e-12)]
-    if singles and max(singles)[0] > now:
-        chosen = [max(singles)[1]]
-    return chosen
 
 
 def exhaustive(score: Score, cost: np.ndarray, budget: float) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,14 @@ from bayeslaw.plan.budget import Rates, parse_budget
 from bayeslaw.plan.candidates import Candidates, candidates
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.design import Joint, exhaustive, greedy
+from bayeslaw.plan.misfit import Held, Misfit, Places
 from bayeslaw.plan.optimum import Limits, optimum
 from bayeslaw.plan.surface import Surface
 from bayeslaw.plan.value import Waste, saving, waste
 
 #: draws over which variances and values are averaged
 DRAWS = 1000
+DEFAULT_MISFIT = Misfit()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +90,7 @@ def next_runs(
     rates: Rates | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
     search: str = "greedy",
+    misfit: Misfit | None = DEFAULT_MISFIT,
     seed: int = 0,
 ) -> NextRuns:
     """Choose the runs to train before a big one.
@@ -103,8 +106,10 @@ def next_runs(
     group : the group that the big run belongs to. rates, limits : as in ``plan``.
     search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates. seed : of the posterior draws taken.
 
-    Values and variances are the model's own: they take the law to hold from the cheapest candidate to the big run.
-    Where public runs leave the law, choosing so did worse than chance (benchmarks/planning.md).
+    misfit : how far losses stray from the law, and over which distances in N and D (Gaussian process about the law,
+        Kennedy and O'Hagan 2001): runs far from the target then tell less of it than runs near it, and the law's
+        posterior is widened to match. None takes the law to hold everywhere, as the fit does, which public runs do not
+        bear out (benchmarks/planning.md).
 
     Returns
     -------
@@ -120,20 +125,25 @@ def next_runs(
     bound = Limits.of(limits)
     big, known = parse_budget(flops, rates)
     small = big / 10 if budget is None else parse_budget(budget, known)[0]
-    surface = Surface(fit, group, draws=DRAWS, seed=seed)
-    surfaces = {group: surface}
-    runs = candidates(fit, table, surfaces, draws=DRAWS)
+    held = None if misfit is None else Held(fit, misfit, DRAWS, seed)
+    z = None if held is None else held.z
+    surface = Surface(fit, group, draws=DRAWS, seed=seed, z=z)
+    runs = candidates(fit, table, {group: surface}, DRAWS, z)
     if search == "exhaustive" and len(runs) > 15:
         raise PlanError(f"An exhaustive search tries every set: at most 15 candidates, not {len(runs)}. Use greedy.")
     cost = cost_of(surface)
     best = optimum(surface, cost, big, bound)
-    target = np.log(surface.loss(np.median(best.n_params), np.median(best.tokens), float(np.median(best.recurrence))))
-    joint = Joint.of(target, runs.log_loss, runs.covariance())
+    at = {k: float(np.median(getattr(best, k))) for k in ("n_params", "tokens", "recurrence")}
+    target = np.log(surface.loss(at["n_params"], at["tokens"], at["recurrence"]))
+    if held is None:
+        joint = Joint.of(target, runs.log_loss, runs.covariance())
+    else:
+        joint, runs = strayed(held, pd.DataFrame([at]), group, target, runs)
     wasted = waste(surface, cost, bound, big)
     worth = _Worth(wasted, runs, big, seed)
-    find = greedy if search == "greedy" else exhaustive
     if by == "variance":
-        chosen = find(joint.reduction, runs.cost, small)
+        quick = search == "greedy"
+        chosen = joint.within(runs.cost, small) if quick else exhaustive(joint.reduction, runs.cost, small)
     elif search == "exhaustive":
         chosen = exhaustive(worth.net, runs.cost, small)
     else:
@@ -160,6 +170,24 @@ def next_runs(
         by,
         tuple(notes),
     )
+
+
+def strayed(
+    held: Held, at: pd.DataFrame, group: str | None, target: np.ndarray, runs: Candidates
+) -> tuple[Joint, Candidates]:
+    """Joint moments with the misfit, and the candidates with it.
+
+    ``at`` : the targets, (t) rows of n_params, tokens and recurrence, of ``group``; ``target`` (S, t) the law's log
+    losses there. What the fitted runs tell of the misfit under a draw moves that draw's log losses.
+    """
+    own = [held.group(group)] * len(at)
+    theirs = [held.group(None if g is None else str(g)) for g in runs.frame.get("group", [None] * len(runs))]
+    columns = ["n_params", "tokens", "recurrence"]
+    both = pd.concat([at.reindex(columns=columns).fillna({"recurrence": 1.0}), runs.frame[columns]])
+    mean, covariance = held.beyond(Places.of(both.assign(group=[*own, *theirs])))
+    t = len(at)
+    moved = replace(runs, log_loss=runs.log_loss + mean[:, t:], misfit=covariance[t:, t:])
+    return Joint.of(target + mean[:, :t], moved.log_loss, runs.covariance(), covariance), moved
 
 
 class _Worth:

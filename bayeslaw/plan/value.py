@@ -73,6 +73,9 @@ def saving(one: Waste, runs: Candidates, chosen: Sequence[int], seed: int = 0, t
     f = runs.log_loss[:, at] - runs.log_loss[:, at].mean(axis=0)
     star = one.log_n - one.log_n.mean()
     noise = runs.covariance()[np.ix_(at, at)]
+    # the law's misfit at a run says nothing of the law's own best size
+    if runs.misfit is not None:
+        noise = noise + runs.misfit[np.ix_(at, at)]
     weights = np.linalg.solve(f.T @ f / len(f) + noise, f.T @ star / len(f))
     now, chol = one.now[0], np.linalg.cholesky(noise)
     # all outcomes in one regression
