@@ -44,7 +44,7 @@ def _last(runs: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def known_rows(fit: Fit, given: Frame | None) -> Frame:
     """The fitted bins, each at its last row, and the given rows in place of the fitted ones of their runs."""
-    bins = fit.problem.bins.copy()
+    bins: Any = fit.problem.bins.copy()
     axis = next((name for name in ("step", "tokens", "flops") if name in bins and bins[name].notna().all()), None)
     if axis is not None and "x_hi" in bins:
         stretch = (bins["x_hi"] / bins[axis]).to_numpy(float)
