@@ -87,9 +87,9 @@ print(advice)
 advice.frame[["run", "flops", "reduction", "saving", "net", "chosen"]]
 
 # %% [markdown]
-# These values are the model's own: they take the law to hold all the way up. On public sweeps that leave the law,
-# buying pilots so did worse than chance (`benchmarks/planning.md`). Where the law is in doubt, one pilot near the big
-# run is worth more than this table says.
+# Losses are taken to stray from the law by some percent, as public sweeps do, so that a pilot far from the big run
+# tells less of it than one near it (`Misfit`; `benchmarks/planning.md` has how well such choices did in replay).
+# `misfit=None` would take the law to hold all the way up.
 #
 # ## The decision
 
