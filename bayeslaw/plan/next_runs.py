@@ -149,13 +149,13 @@ def next_runs(
     else:
         chosen = _trim(worth, greedy(worth.saving, runs.cost, small))
     notes = list(surface.notes)
-    # the set was picked among many noisy estimates: what it is worth is estimated anew
+    # the set was picked among many noisy estimates: what it and its runs are worth is estimated anew
     again = _Worth(wasted, runs, big, seed + 1)
     if by == "value" and chosen and again.net(chosen) <= 0:
         chosen = []
     frame: Any = runs.frame.copy()
     frame["reduction"] = [joint.reduction([i]) for i in range(len(runs))]
-    frame["saving"] = [worth.saving([i]) for i in range(len(runs))]
+    frame["saving"] = [again.saving([i]) for i in range(len(runs))]
     frame["net"] = frame["saving"] - frame["flops"]
     frame["chosen"] = [i in chosen for i in range(len(runs))]
     return NextRuns(

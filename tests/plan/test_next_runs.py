@@ -111,6 +111,8 @@ def test_none_is_said_when_none_is_worth_it_and_runs_when_they_are(made_fit):
     assert "in money" in str(large)
     assert 0 < large.reduction < 1
     assert large.saving <= large.mistake * 1.05
+    alone = next_runs(fit, table().iloc[[-1]], 1e26, by="variance")
+    assert alone.frame["saving"].to_list() == [alone.saving]
 
 
 def test_by_variance_keeps_to_its_budget(made_fit):
