@@ -181,7 +181,8 @@ def strayed(
     losses there. What the fitted runs tell of the misfit under a draw moves that draw's log losses.
     """
     own = [held.group(group)] * len(at)
-    theirs = [held.group(None if g is None else str(g)) for g in runs.frame.get("group", [None] * len(runs))]
+    named = runs.frame["group"] if "group" in runs.frame else [None] * len(runs)
+    theirs = [held.group(None if g is None else str(g)) for g in named]
     columns = ["n_params", "tokens", "recurrence"]
     both = pd.concat([at.reindex(columns=columns).fillna({"recurrence": 1.0}), runs.frame[columns]])
     mean, covariance = held.beyond(Places.of(both.assign(group=[*own, *theirs])))
