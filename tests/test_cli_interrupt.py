@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,8 @@ def at_a_terminal(arguments: list[str], interrupt_at: bytes, env: dict[str, str]
         env,
         file_actions=[(os.POSIX_SPAWN_DUP2, ours, 0), (os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_CLOSE, theirs),
                       (os.POSIX_SPAWN_CLOSE, back)],
+        # as at a terminal, even where this process was started to ignore them (nohup, or in the background)
+        setsigdef=[signal.SIGINT, signal.SIGHUP],
     )  # fmt: skip
     os.close(ours)
     os.close(out)

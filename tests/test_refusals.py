@@ -166,7 +166,7 @@ def test_a_damaged_or_newer_fit_is_refused_by_check_and_forecast(fitted, tmp_pat
         (cut, "it is not netCDF, or was cut short. Fit again, or copy the file anew."),
         (newer, "was written by bayeslaw 7.5, in form 99"),
         (tmp_path, "is a directory, not a saved fit."),
-        (rows, "it is not netCDF, or was cut short."),
+        (rows, "is no saved fit. If it is a log, fit it first: bayeslaw fit "),
         (tmp_path / "no.nc", "does not exist. Save one with"),
     ):
         assert reason in refused("check", path)
