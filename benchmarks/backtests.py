@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from clock import WARMUP, schedule
 from least_error import least_error
 
 import bayeslaw as bl
@@ -39,8 +40,6 @@ PUBLISHED = {
     "100M": (2.651, 0.601, 0.453, 437.946, 2.132, 0.598, 0.655),
     "400M": (2.375, 0.654, 0.429, 523.425, 2.025, 0.594, 0.635),
 }
-#: steps of warm-up of lr-schedules
-WARMUP = 300
 PUBLISHED_RMSE = {"25M": 0.00465, "100M": 0.00592, "400M": 0.00730}
 PUBLISHED_P4 = {"c4_original": (1.223, 4.295), "rpj": (0.802, 0.732), "rw_original": (1.030, 1.619)}
 
@@ -86,7 +85,7 @@ def prefixes(options: argparse.Namespace) -> str:
                 seen, name = mine & (share <= origin), f"{size}/{kind} from {origin:.0%}"
                 learn, given = (family | seen, None) if options.refit else (family, seen)
                 splits.append(Split(name, kind, origin, learn, mine & ~seen, given))
-    result = _run(options, runs, "multi-power", ANNEALING, splits=splits, refit=options.refit)
+    result = _run(options, runs, "multi-power", ANNEALING, splits=splits)
     how = (
         "fitted together with the family" if options.refit else "given to the fit of the family, without fitting again"
     )
@@ -223,13 +222,7 @@ def _train_curves() -> tuple[bl.Runs, dict[str, Schedule]]:
     The decay tails were resumed from a run at the peak rate, as the data's own page states.
     """
     runs = bl.load(DATA / "lr-schedules" / "runs.csv").where(f"step > {WARMUP}")
-    found = {}
-    for run, rows in runs.frame.groupby("run"):
-        step, lr, peak = rows["step"].to_numpy(float), rows["lr"].to_numpy(float), float(rows["peak_lr"].iloc[0])
-        resumed = [step[0] - (step[1] - step[0])] if rows["resumed"].iloc[0] else []
-        steps = np.concatenate([[0, WARMUP], resumed, step])
-        found[str(run)] = Schedule(steps, np.concatenate([[0, peak], [peak] * len(resumed), lr]), WARMUP)
-    return runs, found
+    return runs, {str(run): schedule(rows) for run, rows in runs.frame.groupby("run")}
 
 
 def _published(runs: bl.Runs) -> dict[str, float]:
@@ -251,7 +244,6 @@ def _published(runs: bl.Runs) -> dict[str, float]:
 
 def _run(options: argparse.Namespace, runs: bl.Runs, model: Any, baselines: Iterable[str], **more: Any) -> Backtest:
     start = time.perf_counter()
-    more.pop("refit", None)
     model = options.model or model
     result = backtest(
         runs, list(model) if not isinstance(model, str) else model, baselines=list(baselines), seed=0,

@@ -120,7 +120,7 @@ def _curves(runs: Runs, fit: Fit | None) -> tuple[dict[str, Curve], dict[str, np
     if fit is not None:
         from bayeslaw.forecast import forecast
 
-        expected = forecast(fit, at=runs).frame["curve_mean"].to_numpy(float)
+        expected = forecast(fit, at=runs, backtest=False).frame["curve_mean"].to_numpy(float)
     for c in range(len(order.run)):
         at = order.order[order.starts[c] : order.starts[c + 1]]
         x = order.x[order.starts[c] : order.starts[c + 1]]
