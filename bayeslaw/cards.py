@@ -114,7 +114,8 @@ class Card:
     """A model card. ``offset`` maps a level to the prior of the spread of its members' shifts of the whole log loss;
     ``run`` maps run-level effects ("level" or an amplitude) to the prior of their relative sd;
     ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty; ``knot_step`` is in e-folds;
-    ``clock`` is the power of the learning rate that counts as progress (``laws/schedule.py``), ``clock_reason`` why."""
+    ``clock`` is the power of the learning rate that counts as progress (``laws/schedule.py``): as it is where
+    ``clock_sd`` is 0, else the mean of its normal prior; ``clock_reason`` says why."""
 
     name: str
     law: str
@@ -127,6 +128,7 @@ class Card:
     discrepancy: Mapping[str, Reasoned]
     knot_step: float = 0.5
     clock: float = 1.0
+    clock_sd: float = 0.0
     clock_reason: str = ""
     source: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -179,10 +181,10 @@ class Card:
         discrepancy = _reasoned({"discrepancy": table}, "discrepancy", where, ["scale", "length"])
         if discrepancy and len(discrepancy) < 2:
             raise CardError(f"{where}: a discrepancy needs both scale and length.")
-        clock, why = _clock(raw, law, where)
+        clock, sd, why = _clock(raw, law, where)
         text = {k: str(raw.get(k, "")) for k in ("name", "law", "summary", "reference")}
         return cls(**text, parameters=parameters, offset=offset, run=run, noise=noise, discrepancy=discrepancy,
-                   knot_step=float(step), clock=clock, clock_reason=why, source=dict(raw))  # fmt: skip
+                   knot_step=float(step), clock=clock, clock_sd=sd, clock_reason=why, source=dict(raw))  # fmt: skip
 
     def __str__(self) -> str:
         from bayeslaw.cards_text import describe
@@ -233,18 +235,25 @@ def _parameter(raw: object, symbol: Any, where: str) -> Parameter:
     return Parameter(prior, str(raw.get("reason", "")), slope, pool)
 
 
-def _clock(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, str]:
-    """What [schedule] says: the clock, and why."""
+def _clock(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, float, str]:
+    """What [schedule] says: the clock, the sd of its prior (0: it is fixed), and why."""
     table = _table(raw, "schedule", where)
     unknown = [k for k in table if k not in ("clock", "reason")]
     if unknown:
         raise CardError(f"{where}, [schedule]: unknown key {unknown[0]!r}. It has clock, reason.")
     if table and "schedule" not in law.covariates:
         raise CardError(f"{where}, [schedule]: law {law.name} reads no learning-rate schedule.")
-    clock = table.get("clock", 1.0)
+    clock, sd = table.get("clock", 1.0), 0.0
+    if isinstance(clock, str) and _PRIOR.match(clock):
+        prior = Prior.parse(clock, f"{where}, [schedule]")
+        if prior.kind == "normal" and 3 * prior.sd < prior.centre:
+            clock, sd = prior.centre, prior.sd
     if isinstance(clock, bool) or not isinstance(clock, int | float) or not 0 < clock <= 2:
-        raise CardError(f"{where}, [schedule]: clock is a power of the learning rate between 0 and 2, not {clock!r}.")
-    return float(clock), str(table.get("reason", ""))
+        raise CardError(
+            f"{where}, [schedule]: clock is a power of the learning rate between 0 and 2, or its prior, normal(mean, "
+            f"sd) with a mean more than three sd above 0; not {clock!r}."
+        )
+    return float(clock), sd, str(table.get("reason", ""))
 
 
 def _check_around(parameters: Mapping[str, Parameter], symbols: Mapping[str, Any], where: str) -> None:

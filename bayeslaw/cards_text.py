@@ -62,8 +62,9 @@ def describe(card: Card) -> str:
 def _head(card: Card, law: Law) -> str:
     title = f"{law.title} (model {card.name})"
     lines = [*_wrap(title), *_wrap(card.summary), "", *_wrap(law.formula, "  ", "      "), "", *_wrap(card.reference)]
-    if card.clock != 1:
-        lines += ["", *_wrap(f"Progress is summed with rates to the power {card.clock:g}: {card.clock_reason}")]
+    if card.clock != 1 or card.clock_sd:
+        power = f"normal({card.clock:g}, {card.clock_sd:g})" if card.clock_sd else f"{card.clock:g}"
+        lines += ["", *_wrap(f"Progress is summed with rates to the power {power}: {card.clock_reason}")]
     return "\n".join(lines)
 
 

@@ -264,7 +264,7 @@ def test_a_file_that_is_no_toml(tmp_path, content):
         load_card(path)
 
 
-@pytest.mark.parametrize("clock", [0, -1, 3, True, "fast"])
+@pytest.mark.parametrize("clock", [0, -1, 3, True, "fast", "lognormal(0.9, 0.1)", "normal(0.9, 0.4)", "normal(3, 0.1)"])
 def test_a_clock_is_a_power_between_0_and_2(clock):
     with pytest.raises(CardError, match=r"\[schedule\]: clock is a power of the learning rate between 0 and 2"):
         load_card({"extends": "multi-power", "name": "mine", "schedule": {"clock": clock}})
@@ -274,4 +274,7 @@ def test_a_card_may_set_the_clock_and_says_so():
     card = load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": 0.9, "reason": "measured so"}})
     assert card.clock == 0.9
     assert "rates to the power 0.9: measured so" in str(card)
+    free = load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": "normal(0.9, 0.1)"}})
+    assert (free.clock, free.clock_sd) == (0.9, 0.1)
+    assert "rates to the power normal(0.9, 0.1): " in str(free)
     assert "to the power" not in str(load_card({"extends": "annealed", "name": "mine", "schedule": {"clock": 1}}))

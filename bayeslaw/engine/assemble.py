@@ -267,7 +267,7 @@ def _reference(
     ref = {c: centre(bins[c].to_numpy(float)) for c in columns}
     if "schedule" in law.covariates:
         ref["eta_peak"] = max(lr[r].eta_peak for r in series["run"])
-        ref["clock"] = card.clock
+        ref["clock"], ref["clock_sd"] = card.clock, card.clock_sd
         steps, runs = bins["step"].to_numpy(float), series["run"].to_numpy()[code]
         s1 = np.empty(len(bins))
         for run in np.unique(runs):
@@ -303,8 +303,9 @@ def _layout(
         around = card.parameters[symbol.name].prior.around
         entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool, around))
     offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
+    free = bool(card.clock_sd)
     if points:
-        return Layout(law.name, tuple(entries), "points", offsets), {"start": 0.0, "step": 1.0}
+        return Layout(law.name, tuple(entries), "points", offsets, clock=free), {"start": 0.0, "step": 1.0}
     grid, knots = {"start": 0.0, "step": card.knot_step}, 0
     if card.discrepancy and axis:
         log_x = np.log(bins[axis].to_numpy(float)) - ref["log_x"]
@@ -312,7 +313,7 @@ def _layout(
         span = (float(log_x.max()) - grid["start"]) / card.knot_step
         # to a multiple of four: neighbours on the grid share a compilation, and spare knots change nothing
         knots = 4 * math.ceil((math.ceil(span) + 1) / 4)
-    return Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots), grid
+    return Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots, free), grid
 
 
 def prior_arrays(card: Card, layout: Layout) -> dict[str, np.ndarray]:
@@ -323,6 +324,10 @@ def prior_arrays(card: Card, layout: Layout) -> dict[str, np.ndarray]:
         if slot.kind in ("deviation", "scaled"):
             loc += [0.0] * slot.length
             scale += [_spread(card, owner, rest).centre] * slot.length
+            continue
+        if owner == "schedule":
+            loc.append(card.clock)
+            scale.append(card.clock_sd)
             continue
         if rest.endswith(":tau"):
             prior = _spread(card, owner, rest.removesuffix(":tau"))

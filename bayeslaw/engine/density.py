@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from bayeslaw.engine import discrepancy, linear
+from bayeslaw.engine.clock import at_clock
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.params import log_prior, offsets, series_params, values
 from bayeslaw.laws import get_law
@@ -96,7 +97,7 @@ def expected(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) ->
     """Log loss (R, n) of law and offsets, and the shares of the law's terms."""
     rows = data["rows"]
     p = series_params(layout, v, rows, data["ref"])
-    log_f, shares = law_rows(layout, p, rows)
+    log_f, shares = law_rows(layout, p, at_clock(rows, v["schedule:clock"], data["ref"]) if layout.clock else rows)
     return log_f + offsets(layout, v, rows)[:, None], shares
 
 

@@ -64,6 +64,7 @@ class Layout:
     offsets : levels whose members shift the whole log loss, with their numbers of members.
     effects : names of the run-level effects: ``"level"`` or an amplitude of the law.
     knots : number of knots of the discrepancy on the grid of log x; 0 for none.
+    clock : whether the power of the learning rate that counts as progress is sampled (``engine/clock.py``).
     """
 
     law: str
@@ -72,6 +73,7 @@ class Layout:
     offsets: tuple[tuple[str, int], ...] = ()
     effects: tuple[str, ...] = ()
     knots: int = 0
+    clock: bool = False
 
     def slots(self) -> Iterator[Slot]:
         """Every stretch of ``z``, in order."""
@@ -81,6 +83,8 @@ class Layout:
                 yield Slot(f"{entry.symbol}:slope", 1, "real")
             yield from _level_slots(entry.symbol, entry.levels, "deviation")
         yield from _level_slots("offset", self.offsets, "scaled")
+        if self.clock:
+            yield Slot("schedule:clock", 1, "real")
         yield Slot("noise:sigma", 1, "positive")
         if self.likelihood == "points":
             yield Slot("noise:nu", 1, "positive")

@@ -20,7 +20,8 @@ def parameter_draws(problem: Problem, z: np.ndarray, seed: int) -> dict[str, tup
 
     ``alpha``: population level (for a symbol with a slope: at the reference size). ``alpha_group``: a level's members;
     ``alpha_group_sd``: their spread on the link scale. ``alpha_run``: a series, run effect included. ``offset_size``:
-    shifts of log loss. ``noise_*``, ``effect_*_sd``, ``discrepancy_*``: errors, relative to the loss.
+    shifts of log loss. ``clock``: the power of the learning rate that counts as progress, where it has a prior.
+    ``noise_*``, ``effect_*_sd``, ``discrepancy_*``: errors, relative to the loss.
     """
     layout = problem.layout
     log_n = {level: np.zeros(len(members)) for level, members in problem.levels.items()}
@@ -80,6 +81,8 @@ def _one(layout: Layout, with_runs: bool, z: Any, noise: Any, log_n: Mapping[str
             out[f"{owner}_{rest}"] = v[slot.name]
         elif owner == "offset" and slot.kind == "scaled":
             out |= {f"offset_{rest}": v[slot.name], f"offset_{rest}_sd": v[f"{slot.name}:tau"]}
+        elif slot.name == "schedule:clock":
+            out["clock"] = v[slot.name]
         elif rest == "slope":
             out[f"{owner}_slope"] = v[slot.name]
     if with_runs:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
+from bayeslaw.engine.clock import counted_stretches, nodes
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Law, Schedule
 
@@ -109,12 +110,14 @@ def padded_rows(
     log_x = np.log(bins[axis].to_numpy(float)) - reference["log_x"] if axis else np.zeros(len(bins))
     rows: dict[str, Any] = {"x": x, "mask": mask, "log_x": fill(log_x, 0.0)}
     if "schedule" in law.covariates:
-        sums = np.empty(len(code))
+        clocks = nodes(reference)
+        sums = np.empty((len(code), len(clocks)))
         steps = bins["step"].to_numpy(float)
         for i, run in enumerate(series["run"]):
             mine = by_series[first[i] : first[i] + counts[i]]
-            sums[mine] = schedules[run].sums(steps[mine], reference["clock"])
-        x["S1"] = fill(sums, reference["S1"])
+            sums[mine] = np.stack([schedules[run].sums(steps[mine], clock) for clock in clocks], axis=1)
+        each = [fill(column, reference["S1"]) for column in sums.T]
+        x["S1"] = np.stack(each, axis=-1) if reference["clock_sd"] else each[0]
         x["step"] = fill(steps, 500.0)
         rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments, reference)
     if "n_eff" in bins:
@@ -136,8 +139,7 @@ def stretches(schedules: Sequence[Schedule], height: int, most: int, reference: 
     ``blocks`` : each has ``series`` (b,), the series it holds, padded with the first, and ``seg_*`` (b, m).
     ``back`` : (height,) where each series lies when the blocks are laid one after another.
     """
-    clock, top = reference["clock"], reference["eta_peak"]
-    found = [schedule.segments(most, clock=clock, top=top) for schedule in schedules]
+    found = [counted_stretches(schedule, most, reference) for schedule in schedules]
     needed = np.array([np.count_nonzero(f["seg_drop"]) for f in found])
     sizes = np.array([*(m for m in SHORT if m < most), most])
     size = sizes[np.searchsorted(sizes, needed)]

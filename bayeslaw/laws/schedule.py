@@ -21,7 +21,9 @@ are in S1 and not among the stretches; but runs of several peak rates are told a
 from the highest of their peaks (``top``) to the run's own rate after its warm-up.
 
 **The clock.** How far training has come is told by summed rates, but twice the rate is less than twice the progress:
-with ``clock`` below 1 an update counts ``eta * (eta / ETA_UNIT) ** (clock - 1)``. At 1, the published laws' sums.
+with ``clock`` below 1 an update counts ``eta * (eta / ETA_UNIT) ** (clock - 1)``. At 1, the published laws' sums. An
+update of the warm-up counts its share of the rate that the warm-up ends with, whatever the clock: to count the low
+rates there for more would move the origin of the power law, for which long constant rates pay.
 """
 
 from __future__ import annotations
@@ -192,7 +194,11 @@ class Schedule:
         cuts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(self.steps[:-1], self.steps[1:], parts, strict=True)]
         steps = np.unique(np.round(np.concatenate([*cuts, self.steps[-1:]])))
         rates = self.rate(steps)
-        return Schedule(steps, np.where(rates > 0, ETA_UNIT * (rates / ETA_UNIT) ** clock, 0.0), self.warmup)
+        worth = np.where(rates > 0, ETA_UNIT * (rates / ETA_UNIT) ** clock, 0.0)
+        end = float(self.rate(self.warmup))
+        if self.warmup and end > 0:
+            worth = np.where(steps < self.warmup, rates * (end / ETA_UNIT) ** (clock - 1), worth)
+        return Schedule(steps, worth, self.warmup)
 
     def tissue_s2(self, steps: ArrayLike, lam: float) -> NDArray[np.float64]:
         """Tissue et al.'s S2 at ``steps``, update by update: the reference that the compressed sum is held to.
