@@ -142,7 +142,8 @@ def loss_at(surface: Surface, cost: Cost, limits: Limits, flops: Any, n_params: 
 
 def closed_form(surface: Surface, cost: Cost, flops: Any, recurrence: float = 1.0) -> np.ndarray | None:
     """N* (S,) of every draw without limits, None where there is no closed form; NaN for a draw without an optimum."""
-    if cost.power is None or surface.law.name not in ("chinchilla", "chinchilla-interaction", "isoflop", "iso-depth"):
+    plain = ("chinchilla", "chinchilla-interaction", "isoflop", "iso-depth")
+    if cost.power is None or surface.sloped or surface.law.name not in plain:
         return None
     (k, m), p = cost.power, {name: v[:, 0] for name, v in surface.coefficients(recurrence).items()}
     if surface.law.name == "isoflop":

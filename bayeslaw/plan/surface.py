@@ -114,15 +114,37 @@ class Surface:
             self._fresh[name + key] = self.values[f"{name}:tau"] * self.rng.standard_normal(self.count)
         return self._fresh[name + key]
 
-    def coefficients(self, recurrence: float = 1.0, budget: str = "") -> dict[str, np.ndarray]:
+    @property
+    def sloped(self) -> bool:
+        """Whether coefficients move with log N."""
+        return any(entry.slope for entry in self.layout.entries)
+
+    def coefficients(self, recurrence: float = 1.0, budget: str = "", n_params: Any = None) -> dict[str, np.ndarray]:
         """Symbol → (S, 1) in published units, for models of this recurrence.
 
         ``budget`` names one of the fit's budgets, or a new one (``engine.budgets``); "" is the budget planned for,
-        which is new too: its deviations are drawn.
+        which is new too: its deviations are drawn. Of a card with slopes in log N they are those of models of
+        ``n_params`` (by default the reference size), broadcast against (S, 1).
         """
+        linked = self._linked(recurrence, budget)
+        if self.sloped:
+            log_n = 0.0 if n_params is None else np.log(n_params) - self.problem.reference["log_n"]
+            moved = {
+                e.symbol: self.values[f"{e.symbol}:slope"][:, None] * log_n for e in self.layout.entries if e.slope
+            }
+            linked = {name: u + moved.get(name, 0.0) for name, u in linked.items()}
+        links = {e.symbol: e.link for e in self.layout.entries}
+        base = {
+            name: np.exp(u) if links[name] == "log" else (1 / (1 + np.exp(-u)) if links[name] == "logit" else u)
+            for name, u in linked.items()
+        }
+        return {s: np.asarray(v) for s, v in self.law.published(base, self.problem.data["ref"]).items()}
+
+    def _linked(self, recurrence: float, budget: str) -> dict[str, np.ndarray]:
+        """Symbol → (S, 1) on its link scale, at the reference size."""
         if (recurrence, budget) in self._cache:
             return self._cache[recurrence, budget]
-        base: dict[str, np.ndarray] = {}
+        out: dict[str, np.ndarray] = {}
         for entry in self.layout.entries:
             u = self.values[entry.symbol]
             for level, _ in entry.levels:
@@ -134,10 +156,7 @@ class Surface:
                     u = u + self._deviation(entry.symbol, level, self._budget(budget), f":{budget}")
                 else:
                     u = u + self._deviation(entry.symbol, level, self.members.get(level), "")
-            link = entry.link
-            base[entry.symbol] = np.exp(u) if link == "log" else (1 / (1 + np.exp(-u)) if link == "logit" else u)
-        published = self.law.published(base, self.problem.data["ref"])
-        out = {s: np.asarray(v)[:, None] for s, v in published.items()}
+            out[entry.symbol] = u[:, None]
         self._cache[recurrence, budget] = out
         return out
 
@@ -194,7 +213,7 @@ class Surface:
             "n_params_recurrent": np.asarray(n_params) * share,
         }
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return np.asarray(sum(self.law.terms(self.coefficients(recurrence, budget), x).values()))
+            return np.asarray(sum(self.law.terms(self.coefficients(recurrence, budget, n_params), x).values()))
 
     def scatter(self, n_params: np.ndarray, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draws (S,) of one new run's deviation of log loss from the surface: its size's shift, its own, noise."""

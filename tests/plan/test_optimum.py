@@ -135,3 +135,25 @@ def test_coefficients_are_the_fits_own(made_fit, card):
     assert alone
     for symbol in alone:
         np.testing.assert_allclose(found[symbol][:, 0], fit.posterior[symbol].to_numpy().ravel(), rtol=1e-9)
+
+
+def test_coefficients_of_a_size_follow_the_slopes_of_the_fit(made_fit):
+    """Card looped-total lets beta and C move with log N; the engine's own values of every run say how."""
+    import jax
+
+    from bayeslaw.engine.params import series_params, values
+
+    fit = made_fit("looped-total", looped=True)
+    surface, problem = Surface(fit), fit.problem
+    assert surface.sloped
+    with jax.enable_x64(True):
+        v = values(problem.layout, problem.data["prior"], surface.z[3])
+        own = series_params(problem.layout, v, problem.data["rows"], problem.data["ref"])
+    for i in (0, len(problem.series) // 2, len(problem.series) - 1):
+        run = problem.series.iloc[i]
+        found = surface.coefficients(float(run["recurrence"]), n_params=np.array([[run["n_params"]]]))
+        for symbol in ("A", "beta", "C"):
+            np.testing.assert_allclose(found[symbol][3, 0], own[symbol][i], rtol=1e-9)
+    beta = surface.coefficients(2.0, n_params=np.array([[1e8, 1e10]]))["beta"]
+    assert (np.ptp(beta, axis=1) > 0).all()
+    assert closed_form(surface, SIX_N, 1e21, 2.0) is None
