@@ -40,6 +40,8 @@ LONG = {"scale": {"prior": "lognormal(0.001, 0.5)"}, "length": {"prior": "lognor
 VARIANTS: dict[str, dict[str, Any]] = {
     "shipped": {},
     "clock at 1": {"schedule": {"clock": 1.0}},
+    "clock at 0.8": {"schedule": {"clock": 0.8}},
+    "clock known better": {"schedule": {"clock": "normal(0.88, 0.05)"}},
     "exponent free by size": {"parameters": exponent(0.3, 0.1, 0.03)},
     "exponent freer": {"parameters": exponent(0.1, 0.02, 0.02)},
     "exponent stricter": {"parameters": exponent(0.1, 0.005, 0.005)},
