@@ -33,6 +33,8 @@ CANONICAL: dict[str, str] = {
 }
 GATE = re.compile(r"gate_\d+")
 TEXT = ("run", "group", "data_order")
+#: names in a message; trackers' tables have hundreds of columns
+SHOWN = 30
 
 ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (("run_name", "W&B, Trackio"), ("run name", "W&B"), ("experiment", "MLflow")),
@@ -252,7 +254,8 @@ def _present(aliases: Iterable[tuple[str, str]], by_key: Mapping[str, str], take
 
 
 def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(repr(str(n)) for n in names)
+    shown = [repr(str(n)) for n in names]
+    return ", ".join(shown if len(shown) <= SHOWN else [*shown[: SHOWN - 1], f"and {len(shown) - SHOWN + 1:,} more"])
 
 
 def _check_chosen(columns: Sequence[str], chosen: Mapping[str, str]) -> None:
@@ -267,7 +270,7 @@ def _check_chosen(columns: Sequence[str], chosen: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(str(source), [str(c) for c in columns], n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise DataError(
-                f"columns= asks for {canonical} from {source!r}, but the table has no such column.{hint} "
+                f"columns= (or --column) asks for {canonical} from {source!r}, but the table has no such column.{hint} "
                 f"Its columns are {_quoted(columns)}."
             )
 

@@ -115,3 +115,8 @@ def test_unknown_names_in_columns():
 
 def test_gates_are_found():
     assert match(["loss", "gate_1", "gate_2"]).mapping["gate_2"] == "gate_2"
+
+
+def test_a_message_names_some_of_hundreds_of_columns():
+    with pytest.raises(DataError, match="'layer_27', and 272 more"):
+        match(["step", *(f"layer_{i}" for i in range(300))])
