@@ -33,6 +33,8 @@ CANONICAL: dict[str, str] = {
 }
 GATE = re.compile(r"gate_\d+")
 TEXT = ("run", "group", "data_order")
+#: names in a message; trackers' tables have hundreds of columns
+SHOWN = 30
 
 ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (("run_name", "W&B, Trackio"), ("run name", "W&B"), ("experiment", "MLflow")),
@@ -77,21 +79,20 @@ ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
         ("train_loss", "nanoGPT, Lightning"),
         ("train_loss_step", "Lightning"),
         ("loss_metrics/global_avg_loss", "torchtitan"),
-        ("train/CrossEntropyLoss", "OLMo"),
-        ("train/CE loss", "OLMo-core"),
-        ("lm_loss", "nanotron"),
+        ("lm_loss", "nanotron, GPT-NeoX"),
+        ("train/lm_loss", "GPT-NeoX through W&B"),
         ("lm loss", "Megatron"),
         ("lm-loss", "Megatron"),
-        ("metrics/train/LanguageCrossEntropy", "Composer, LLM Foundry"),
+        ("reduced_train_loss", "NeMo"),
+        ("loss/train/total", "Composer, LLM Foundry"),
         ("learning/loss", "MaxText"),
         ("training_loss", "tables"),
         ("training loss", "tables"),
-        ("train/ce_loss", "tables"),
         ("final_loss", "tables"),
     ),
     "lr": (
         ("learning_rate", "HF Trainer"),
-        ("train/learning_rate", "HF Trainer through W&B"),
+        ("train/learning_rate", "HF Trainer and GPT-NeoX through W&B"),
         ("train/lr", "nanoGPT kin"),
         ("optim/learning_rate_group0", "OLMo"),
         ("optim/LR (group 0)", "OLMo-core"),
@@ -113,11 +114,23 @@ ALIASES: dict[str, tuple[tuple[str, str], ...]] = {
     "flops": (("total_flos", "HF Trainer"), ("train_flops", "tables"), ("C", "scaling-law tables")),
 }
 
+#: taken before the names above, which may hold auxiliary losses (z-loss, balance, further tokens)
+CROSS_ENTROPY: tuple[tuple[str, str], ...] = (
+    ("train/CrossEntropyLoss", "OLMo"),
+    ("train/CE loss", "OLMo-core"),
+    ("train/cross_entropy_loss", "Marin"),
+    ("metrics/train/LanguageCrossEntropy", "Composer, LLM Foundry"),
+    ("learning/lm_loss", "MaxText"),
+    ("train/ce_loss", "tables"),
+)
+
 #: taken for ``loss`` only when no train loss is there, and then said
 EVAL_LOSS: tuple[tuple[str, str], ...] = (
     ("eval_loss", "HF Trainer"),
     ("eval/loss", "HF Trainer through W&B, Levanter"),
     ("eval/avg_loss", "MaxText"),
+    ("validation_metrics/loss", "torchtitan"),
+    ("validation/lm_loss", "GPT-NeoX through W&B"),
     ("val_loss", "nanoGPT, Lightning"),
     ("val/loss", "nanoGPT kin"),
     ("valid_loss", "fairseq"),
@@ -127,12 +140,11 @@ EVAL_LOSS: tuple[tuple[str, str], ...] = (
     ("test_loss", "tables"),
 )
 
-#: taken only when nothing better is there: every W&B table has ``_step``, which counts calls of ``log``, and
-#: Composer's total loss holds auxiliary losses too
+#: taken only when nothing better is there: every W&B table has ``_step``, which counts calls of ``log``
 LAST_RESORT: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (("run_id", "W&B, Trackio"),),
     "step": (("_step", "W&B"),),
-    "loss": (("loss/train/total", "Composer, LLM Foundry"), ("lm loss validation", "Megatron")),
+    "loss": (("lm loss validation", "Megatron"),),
     "lr": (
         ("lr-DecoupledAdamW/group0", "Composer"),
         ("lr-DecoupledLionW/group0", "Composer"),
@@ -198,7 +210,7 @@ def match(columns: Sequence[str], chosen: Mapping[str, str] | None = None, *, ne
             continue
         tiers = [((canonical, ""),), ALIASES.get(canonical, ()), LAST_RESORT.get(canonical, ())]
         if canonical == "loss":
-            tiers.insert(2, EVAL_LOSS)
+            tiers[1:2] = [CROSS_ENTROPY, ALIASES["loss"], EVAL_LOSS]
         for tier in tiers:
             found = _present(tier, by_key, taken)
             if len(found) > 1:
@@ -207,7 +219,12 @@ def match(columns: Sequence[str], chosen: Mapping[str, str] | None = None, *, ne
                 source, trainer = found[0]
                 mapping[canonical] = source
                 taken.add(source)
-                if tier is EVAL_LOSS:
+                if tier is CROSS_ENTROPY and (total := _present(ALIASES["loss"], by_key, taken)):
+                    notes.append(
+                        f"The loss is the cross-entropy {source!r}; {_quoted(s for s, _ in total)}, which may hold "
+                        f"auxiliary losses, was left aside."
+                    )
+                elif tier is EVAL_LOSS:
                     notes.append(f"The loss is the validation loss {source!r}: there is no train loss here.")
                 elif trainer:
                     notes.append(f"Column {source!r} was read as {canonical} (the name that {trainer} uses).")
@@ -237,7 +254,8 @@ def _present(aliases: Iterable[tuple[str, str]], by_key: Mapping[str, str], take
 
 
 def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(repr(str(n)) for n in names)
+    shown = [repr(str(n)) for n in names]
+    return ", ".join(shown if len(shown) <= SHOWN else [*shown[: SHOWN - 1], f"and {len(shown) - SHOWN + 1:,} more"])
 
 
 def _check_chosen(columns: Sequence[str], chosen: Mapping[str, str]) -> None:
@@ -252,7 +270,7 @@ def _check_chosen(columns: Sequence[str], chosen: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(str(source), [str(c) for c in columns], n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise DataError(
-                f"columns= asks for {canonical} from {source!r}, but the table has no such column.{hint} "
+                f"columns= (or --column) asks for {canonical} from {source!r}, but the table has no such column.{hint} "
                 f"Its columns are {_quoted(columns)}."
             )
 
@@ -273,7 +291,7 @@ def _no_loss(columns: Sequence[str]) -> str:
                     f"The table has no loss in nats per token, only {column!r}, which looks like {remedy}. "
                     f'Add the converted numbers as a column "loss" and load the table again.'
                 )
-    known = {alias: alias for alias, _ in (*ALIASES["loss"], *EVAL_LOSS)} | {"loss": "loss"}
+    known = {alias: alias for alias, _ in (*CROSS_ENTROPY, *ALIASES["loss"], *EVAL_LOSS)} | {"loss": "loss"}
     near = [str(c) for c in columns if "loss" in str(c).lower() or "entropy" in str(c).lower()]
     if not near:
         near = [str(c) for c in columns if difflib.get_close_matches(str(c).lower(), known, n=1, cutoff=0.6)]

@@ -23,7 +23,7 @@ KINDS: dict[str, str] = {
     "high_loss": "runs with a median loss above 15: nats per token?",
     "torn_line": "last lines cut off while being written, left out",
     "damaged": "stretches of a file that fail their checksum, left out",
-    "window_mean": "losses that are rounded means over a logging window",
+    "window_mean": "losses that are means over a logging window, or rounded",
     "hidden_nan": "rows whose finite loss may hide a NaN",
     "downsampled": "runs that look sampled: spikes may be missing",
     "auxiliary_loss": "auxiliary losses that the total may contain",

@@ -63,8 +63,9 @@ def lightning_callback(path: str | os.PathLike[str], **settings: Any) -> Any:
     BayeslawError
         Neither lightning nor pytorch_lightning is installed.
 
-    The loss of a step is the mean over its micro-batches on the process of rank 0, the learning rate that of the
-    first parameter group; validation metrics whose name has "loss" in it are written after each validation.
+    The loss of a step is the mean over its micro-batches on the process of rank 0, as ``training_step`` returns it
+    (Lightning divides it by ``accumulate_grad_batches``, which is undone here); the learning rate is that of the first
+    parameter group; validation metrics whose name has "loss" in it are written after each validation.
     """
     base = _package("Lightning", "lightning.pytorch", "pytorch_lightning").Callback
 
@@ -75,24 +76,31 @@ def lightning_callback(path: str | os.PathLike[str], **settings: Any) -> Any:
             self.recorder = Recorder(path, **{"enabled": True, **settings})
             self._losses: list[Any] = []
             self._step = 0
+            self._writes = self._automatic = False
+            self._optimizer: Any = None
 
         @harmless
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            """Asks what stays the same once, since each question costs a step microseconds."""
             self._step = trainer.global_step  # of a resumed run, where it resumes
+            self._writes = trainer.is_global_zero
+            self._automatic = pl_module.automatic_optimization
+            self._optimizer = trainer.optimizers[0] if trainer.optimizers else None
 
         @harmless
         def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any, **__: Any) -> None:
-            if not trainer.is_global_zero:
+            if not self._writes:
                 return
             loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-            if loss is not None:
-                self._losses.append(loss.detach())
-            if trainer.global_step == self._step or not self._losses:
+            if loss is not None:  # Lightning's own copy, without a graph, unless the user optimizes by hand
+                self._losses.append(loss if self._automatic else loss.detach().clone())
+            step = trainer.global_step
+            if step == self._step or not self._losses:
                 return
-            self._step = trainer.global_step
-            losses, self._losses = self._losses, []
-            rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else None
-            self.recorder(step=self._step, loss=sum(losses[1:], losses[0]) / len(losses), lr=rate)
+            self._step, losses, self._losses = step, self._losses, []
+            rate = None if self._optimizer is None else self._optimizer.param_groups[0]["lr"]
+            scale = trainer.accumulate_grad_batches if self._automatic else 1
+            self.recorder(step=step, loss=Mean(losses, scale), lr=rate)
 
         @harmless
         def on_validation_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
@@ -107,6 +115,16 @@ def lightning_callback(path: str | os.PathLike[str], **settings: Any) -> Any:
             self.recorder.flush()
 
     return RecorderCallback()
+
+
+class Mean:
+    """A factor times the mean of tensors, taken when it is read: in the recorder's thread, which may wait for them."""
+
+    def __init__(self, tensors: list[Any], factor: float):
+        self.tensors, self.factor = tensors, factor
+
+    def __float__(self) -> float:
+        return self.factor * sum(map(float, self.tensors)) / len(self.tensors)
 
 
 def harmless(hook: Callable[..., None]) -> Callable[..., None]:

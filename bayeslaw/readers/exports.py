@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.table import Remark, Table
-from bayeslaw.errors import FileError
+from bayeslaw.errors import DataError, FileError
 from bayeslaw.readers import delimited
 from bayeslaw.readers.combine import numbers
 from bayeslaw.readers.names import is_known
@@ -44,7 +44,8 @@ def looks_like(head: bytes) -> bool:
 def read(source: Source) -> Table:
     """Read a dashboard's export and give it one row per run and step.
 
-    Raises FileError where the table holds no metric, and what ``delimited.read`` raises.
+    Raises FileError where the table holds no metric, DataError where two runs of a wide export have one name, and what
+    ``delimited.read`` raises.
     """
     table = delimited.read(source)
     names = [str(name) for name in table.frame.columns]
@@ -72,6 +73,12 @@ def _scalars(table: Table, source: Source) -> Table:
 def _long(table: Table, source: Source) -> Table:
     """One row per run and step out of columns ``run - metric``; the bins' __MIN and __MAX are left out."""
     frame = table.frame
+    if frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(
+            f"{source.name} has two columns called {str(twice)!r}, as when two runs have one name. Rename one of the "
+            f"runs in W&B and export again, or rename the column in the file's first line."
+        )
     axis = str(frame.columns[0])
     of_run: dict[str, dict[str, str]] = {}
     binned: set[str] = set()
@@ -97,7 +104,7 @@ def _long(table: Table, source: Source) -> Table:
         at = np.flatnonzero(there)
         data = {"run": np.full(len(at), run, object), step: frame[axis].to_numpy()[at]}
         for metric, name in metrics.items():
-            if metric != step and not (metric == "_step" and step == "step"):
+            if metric not in ("run", step) and not (metric == "_step" and step == "step"):
                 data[metric] = frame[name].array[at]
         parts.append(pd.DataFrame(data))
         empties.append({m: _blank(table, n)[at] for m, n in metrics.items() if m in data})

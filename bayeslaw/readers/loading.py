@@ -126,7 +126,7 @@ def _examined(table: Table, columns: Mapping[str, str] | None, batch_tokens: obj
         return table  # refused, in words, by Runs.from_table
     found = match(list(table.frame.columns), columns, need_loss=False).mapping
     table = complete(table, found)
-    return replace(table, remarks=(*table.remarks, *examine(table, found, batch_tokens)))
+    return replace(table, remarks=(*table.remarks, *examine(table, found, batch_tokens, columns)))
 
 
 def _run_names(paths: list[Path], tables: list[Table]) -> list[str]:

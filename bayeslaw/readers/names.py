@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from bayeslaw.data.columns import ALIASES, CANONICAL, EVAL_LOSS, GATE, LAST_RESORT
+from bayeslaw.data.columns import ALIASES, CANONICAL, CROSS_ENTROPY, EVAL_LOSS, GATE, LAST_RESORT
 
-#: losses that trainers add to the cross-entropy: z-loss, router and balancing losses of mixtures of experts
+#: losses that trainers add to the cross-entropy: z-loss, router and balancing losses of mixtures of experts, losses of
+#: further tokens (MTP) and of an attention's indexer
 AUXILIARY = re.compile(
-    r"(^|[/_ .-])(z[_ -]?loss|aux(iliary)?[_ -]?loss|(load[_ -]?)?balanc\w*[_ -]?loss|lb[_ -]?loss|moe[_ -]?loss)"
+    r"(^|[/_ .-])(z[_ -]?loss|aux(iliary)?[_ -]?loss|(load[_ -]?)?balanc\w*[_ -]?loss|lb[_ -]?loss|moe[_ -]?loss"
+    r"|mtp(_\d+)?[_ -]?loss|indexer[_ -]?loss)"
     r"($|[/_ .-])",
     re.I,
 )
@@ -23,7 +25,7 @@ def _known() -> frozenset[str]:
     names = {*CANONICAL}
     for tier in (ALIASES, LAST_RESORT):
         names |= {alias for aliases in tier.values() for alias, _ in aliases}
-    names |= {alias for alias, _ in EVAL_LOSS}
+    names |= {alias for alias, _ in (*CROSS_ENTROPY, *EVAL_LOSS)}
     return frozenset(n if len(n) == 1 else n.lower() for n in names)
 
 

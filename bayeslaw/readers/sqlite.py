@@ -7,7 +7,9 @@ name, lifecycle_stage). Trackio (one file per project): a table ``metrics`` whos
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -77,7 +79,10 @@ def _mlflow(database: sqlite3.Connection, source: Source, columns: set[str], run
             continue
         if type(step) is not int or type(value) not in (int, float):
             raise sqlite3.DatabaseError(f"metric {key!r} of run {run!r} has step {step!r} and value {value!r}")
-        points.setdefault(str(run), Points()).add(str(key), step, float("nan") if is_nan else float(value))
+        number = math.nan if is_nan else float(value)
+        if abs(number) == sys.float_info.max:  # what MLflow's SQLAlchemy store writes for an infinite value
+            number = math.copysign(math.inf, number)
+        points.setdefault(str(run), Points()).add(str(key), step, number)
     if not points:
         raise FileError(f"{source.name} holds no metric of any run.")
     called = unique_names([(names.get(run, run), run) for run in points])

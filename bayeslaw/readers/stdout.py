@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayeslaw.data import units
-from bayeslaw.data.table import Table
+from bayeslaw.data.table import Remark, Table
 from bayeslaw.errors import DataError, FileError
 from bayeslaw.readers.records import Records
 from bayeslaw.readers.source import Source
@@ -19,7 +20,10 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _BLANKS = re.compile(r"\s+")
 #: a longer line is a dump of something; cutting it also bounds the time that a pattern can take
 LONGEST = 4000
-SHOW = "Megatron, nanotron, torchtitan, nanoGPT, modded-nanogpt, llm.c, litgpt, MaxText, OLMo and Composer"
+SHOW = (
+    "Megatron, GPT-NeoX, NeMo, nanotron, torchtitan, nanoGPT, modded-nanogpt, llm.c, nanochat, litgpt, MaxText, OLMo, "
+    "Composer and DeepSpeed's pipeline"
+)
 
 
 def looks_like(head: bytes) -> bool:
@@ -37,6 +41,7 @@ def read(source: Source) -> Table:
     row: dict[str, Any] | None = None
     family: Family | None = None
     seen: dict[str, int] = {}
+    averaged: dict[str, list[tuple[int, float]]] = {}
     with source.stream() as stream:
         for number, line, begun, found in _rows(_lines(iter(lambda: stream.readline(1 << 20), b""))):
             if begun is not None:
@@ -45,6 +50,9 @@ def read(source: Source) -> Table:
                 row, family = found, begun
                 row["line"] = number
                 seen[begun.name] = seen.get(begun.name, 0) + 1
+                if begun.means:
+                    step = found.get("step", found.get("iteration", math.nan))
+                    averaged.setdefault(begun.name, []).append((len(where), step))
             elif row is not None and family is not None and family.block is not None:
                 inner = family.block.match(line)
                 if inner:
@@ -56,11 +64,31 @@ def read(source: Source) -> Table:
         _finish(row, records, where)
     if not where:
         raise FileError(
-            f"{source.name} has no line in which a trainer that bayeslaw knows ({SHOW}) prints a loss. If it holds a "
-            f"table, call it .csv or .jsonl."
+            f"{source.name} has no line in which a trainer that bayeslaw knows ({SHOW}) prints a loss. {_hint(source)}"
         )
     notes = (f"{source.name} was read as the printed log of {' and '.join(seen)}.",)
-    return records.table(row=np.array(where, np.int64), notes=notes)
+    remarks = tuple(remark for name, rows in averaged.items() for remark in _means(name, rows))
+    return records.table(row=np.array(where, np.int64), notes=notes, remarks=remarks)
+
+
+def _hint(source: Source) -> str:
+    if re.search(rb"\{'(eval_|train_)?loss': ", source.head):
+        return (
+            "It has what transformers' Trainer prints, which names no step: read trainer_state.json of the output "
+            "folder instead."
+        )
+    return "If it holds a table, call it .csv or .jsonl."
+
+
+def _means(name: str, rows: list[tuple[int, float]]) -> list[Remark]:
+    """That a trainer prints means over the steps between its lines; ``rows`` are positions and steps."""
+    steps = np.array([step for _, step in rows])
+    gaps = np.diff(steps[np.isfinite(steps)])
+    window = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
+    if window <= 1:
+        return []
+    message = f"Each loss is the mean over the {window:g} steps before it, as {name} prints it: spikes are flattened."
+    return [Remark("window_mean", message, len(rows), position=rows[0][0])]
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
@@ -122,8 +150,13 @@ def _put(row: dict[str, Any], key: str, text: str, family: Family) -> None:
 
 
 def _finish(row: dict[str, Any], records: Records, where: list[int]) -> None:
-    """Keep a row; Megatron leaves out the loss of an iteration that was NaN, and counts it."""
-    if row.get("number of nan iterations", 0) and "lm loss" not in row:
+    """Keep a row; Megatron leaves out the loss of an iteration that was NaN, and counts it.
+
+    MaxText prints 0 for the cross-entropy where it has none (its loss is another then, of preferences for one).
+    """
+    if row.get("number of nan iterations", 0) and "lm loss" not in row and "lm_loss" not in row:
         row["lm loss"] = float("nan")
+    if row.get("learning/lm_loss") == 0:
+        del row["learning/lm_loss"]
     where.append(int(row.pop("line")))
     records.add(row)

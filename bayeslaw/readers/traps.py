@@ -18,11 +18,16 @@ SAMPLES = {500: "W&B's history() gives 500 rows unless told otherwise (scan_hist
 PLAIN = ("crossentropy", "cross_entropy", "ce loss", "ce_loss", "lm loss", "lm_loss")
 
 
-def examine(table: Table, mapping: Mapping[str, str], batch_tokens: object = None) -> list[Remark]:
-    """Remarks on a table whose columns were found (``mapping``, canonical → source).
+def examine(
+    table: Table, mapping: Mapping[str, str], batch_tokens: object = None, chosen: Mapping[str, str] | None = None
+) -> list[Remark]:
+    """Remarks on a table whose columns were found (``mapping``, canonical → source; ``chosen`` by the user).
 
-    Raises DataError where ``batch_tokens`` is given although the log itself says that the batch size changes.
+    Raises DataError where ``batch_tokens`` is given although the log itself says that the batch size changes, and where
+    the tokens that were found are those of one device.
     """
+    if "tokens" not in (chosen or {}):
+        _one_device(table, mapping)
     return [
         *_auxiliary(table, mapping),
         *_ramp(table, mapping, batch_tokens),
@@ -46,6 +51,27 @@ def _auxiliary(table: Table, mapping: Mapping[str, str]) -> list[Remark]:
             len(found),
         )
     ]
+
+
+def _one_device(table: Table, mapping: Mapping[str, str]) -> None:
+    """litgpt logs ``tokens`` of one device beside ``total_tokens`` of all (pretrain.py)."""
+    names = {str(name).strip().lower(): str(name) for name in table.frame.columns}
+    total = names.get("total_tokens")
+    if total is None or str(mapping.get("tokens", "")).strip().lower() != "tokens":
+        return
+    one, every = numbers(table.frame, mapping["tokens"]), numbers(table.frame, total)
+    if one is None or every is None:
+        return
+    there = np.isfinite(one) & np.isfinite(every) & (one > 0)
+    if there.sum() < 2:
+        return
+    ratio = every[there] / one[there]
+    if ratio[0] > 1 and np.allclose(ratio, ratio[0], rtol=1e-6, atol=0):
+        raise DataError(
+            f"{total!r} is {ratio[0]:g} times {mapping['tokens']!r} in every row, as where tokens are counted on one "
+            f'device and total_tokens on all (litgpt). Choose one: columns={{"tokens": "{total}"}} in Python, '
+            f"--column tokens={total} on the command line."
+        )
 
 
 def _ramp(table: Table, mapping: Mapping[str, str], batch_tokens: object) -> list[Remark]:

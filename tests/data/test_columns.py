@@ -1,6 +1,6 @@
 import pytest
 
-from bayeslaw.data.columns import ALIASES, CANONICAL, EVAL_LOSS, match
+from bayeslaw.data.columns import ALIASES, CANONICAL, CROSS_ENTROPY, EVAL_LOSS, match
 from bayeslaw.errors import DataError
 
 
@@ -8,7 +8,9 @@ def test_every_alias_belongs_to_one_canonical_column():
     names = [alias.lower() for aliases in ALIASES.values() for alias, _ in aliases if len(alias) > 1]
     assert len(names) == len(set(names))
     assert set(ALIASES) <= set(CANONICAL)
-    assert not {alias for alias, _ in EVAL_LOSS} & set(names)
+    others = [alias.lower() for alias, _ in (*EVAL_LOSS, *CROSS_ENTROPY)]
+    assert len(others) == len(set(others))
+    assert not set(others) & set(names)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,12 @@ def test_every_alias_belongs_to_one_canonical_column():
         (["Step", "Loss"], {"step": "Step", "loss": "Loss"}),
         (["N", "D", "C", "loss"], {"n_params": "N", "tokens": "D", "flops": "C"}),
         (["step", "lm loss", "learning-rate", "grad-norm"], {"loss": "lm loss", "grad_norm": "grad-norm"}),
+        (["step", "train/lm_loss", "train/learning_rate", "validation/lm_loss"], {"loss": "train/lm_loss"}),
+        (["step", "learning/loss", "learning/lm_loss", "eval/avg_loss"], {"loss": "learning/lm_loss"}),
+        (["step", "learning/loss", "eval/avg_loss"], {"loss": "learning/loss"}),
+        (["time/batch", "loss/train/total", "metrics/eval/LanguageCrossEntropy"], {"loss": "loss/train/total"}),
+        (["step", "train/loss", "train/cross_entropy_loss"], {"loss": "train/cross_entropy_loss"}),
+        (["step", "global_step", "reduced_train_loss", "val_loss"], {"loss": "reduced_train_loss", "step": "step"}),
     ],
 )
 def test_knows_the_trainers(columns, expected):
@@ -44,6 +52,12 @@ def test_train_loss_beats_eval_loss_and_says_so():
     found = match(["step", "train/loss", "eval/loss"])
     assert found.mapping["loss"] == "train/loss"
     assert any("'eval/loss' was left aside" in note and "--column loss=eval/loss" in note for note in found.notes)
+
+
+def test_cross_entropy_beats_a_total_and_says_so():
+    found = match(["step", "train/loss", "train/CE loss"])
+    assert found.mapping["loss"] == "train/CE loss"
+    assert any("'train/loss', which may hold auxiliary losses, was left aside" in note for note in found.notes)
 
 
 def test_lone_eval_loss_is_taken_and_said():
@@ -101,3 +115,8 @@ def test_unknown_names_in_columns():
 
 def test_gates_are_found():
     assert match(["loss", "gate_1", "gate_2"]).mapping["gate_2"] == "gate_2"
+
+
+def test_a_message_names_some_of_hundreds_of_columns():
+    with pytest.raises(DataError, match="'layer_27', and 272 more"):
+        match(["step", *(f"layer_{i}" for i in range(300))])

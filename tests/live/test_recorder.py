@@ -1,6 +1,5 @@
 """The recorder: what it writes is read back, it never raises, and a call costs microseconds."""
 
-import importlib.util
 import json
 import logging
 import subprocess
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from bayeslaw.errors import DataError
-from bayeslaw.live import Recorder, lightning_callback, transformers_callback
+from bayeslaw.live import Recorder
 from bayeslaw.readers import load
 
 
@@ -122,65 +121,3 @@ def test_a_program_that_ends_without_closing_loses_nothing(tmp_path):
     code = "from bayeslaw.live import Recorder\nr = Recorder('x.jsonl')\nfor s in range(1, 1001): r(step=s, loss=1 / s)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert len(load(tmp_path / "x.jsonl")) == 1000
-
-
-SCRIPTS = {
-    "transformers": """
-import torch
-from transformers import Trainer, TrainingArguments
-from bayeslaw.live import transformers_callback
-class Model(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-    def forward(self, x=None, labels=None):
-        return {"loss": (self.weight ** 2).sum() + 2}
-arguments = TrainingArguments("out", max_steps=20, logging_steps=2, report_to=[], use_cpu=True, disable_tqdm=True,
-                              per_device_train_batch_size=1, save_strategy="no", learning_rate=1e-2)
-data = [{"x": torch.zeros(1), "labels": torch.zeros(1)} for _ in range(40)]
-callback = transformers_callback("x.jsonl", n_params=1e6)
-callback.recorder.path = callback.recorder.path.resolve()
-Trainer(Model(), arguments, train_dataset=data, callbacks=[callback]).train()
-""",
-    "lightning": """
-import lightning, torch
-from bayeslaw.live import lightning_callback
-class Model(lightning.LightningModule):
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-    def training_step(self, batch, _):
-        return (self.weight ** 2).sum() + 2
-    def validation_step(self, batch, _):
-        self.log("val_loss", (self.weight ** 2).sum() + 2.1)
-    def configure_optimizers(self):
-        return torch.optim.AdamW(self.parameters(), lr=1e-2)
-data = torch.utils.data.DataLoader(torch.zeros(40, 1))
-trainer = lightning.Trainer(max_steps=20, accumulate_grad_batches=2, logger=False, enable_progress_bar=False,
-                            enable_model_summary=False, enable_checkpointing=False, accelerator="cpu",
-                            callbacks=[lightning_callback("x.jsonl", n_params=1e6)])
-trainer.fit(Model(), data, data)
-""",
-}
-
-
-@pytest.mark.parametrize(("kind", "steps"), [("transformers", range(2, 21, 2)), ("lightning", range(1, 21))])
-def test_callbacks_of_the_installed_trainers(kind, steps, tmp_path):
-    if any(importlib.util.find_spec(name) is None for name in (kind, "torch")):
-        pytest.skip(f"{kind} is not installed: its callback cannot be run here")
-    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPTS[kind]], check=True, cwd=tmp_path, timeout=300)
-    runs = load(tmp_path / "x.jsonl")
-    curve = runs.curve("x")
-    assert curve["step"].tolist() == list(steps)
-    assert curve["loss"].is_monotonic_decreasing
-    assert curve["lr"].notna().all()
-    if kind == "lightning":
-        assert runs.frame["val_loss"].notna().sum() == 1
-
-
-@pytest.mark.parametrize(("make", "name"), [(transformers_callback, "transformers"), (lightning_callback, "lightning")])
-def test_a_trainer_that_is_not_there_is_named(make, name, tmp_path, monkeypatch):
-    for module in ("transformers", "lightning", "lightning.pytorch", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=f"(?i){name} is not installed here"):
-        make(tmp_path / "x.jsonl")

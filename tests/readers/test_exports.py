@@ -79,3 +79,14 @@ def test_tensorboards_download(export):
 def test_a_plain_table_with_a_dash_in_a_name_stays_one(export):
     runs = export("step,loss,a - b\n1,4.5,1\n2,4.25,2\n")
     assert runs.frame["loss"].tolist() == [4.5, 4.25]
+
+
+@pytest.mark.parametrize("metric", ["loss", "loss__MIN"])
+def test_two_runs_of_one_name_are_refused(export, metric):
+    """Found by mutations of a file: it ended in an assertion."""
+    with pytest.raises(DataError, match=rf"two columns called 'a - {metric}'.*Rename one of the runs"):
+        export(f'"Step","a - loss","a - {metric}","a - {metric}"\n1,4.5,4.25,4.0\n2,4.25,4.0,3.9\n')
+
+
+def test_a_metric_called_run_does_not_take_the_runs_place(export):
+    assert export('"Step","a - loss","a - run"\n1,4.5,7\n2,4.25,7\n').names == ("a",)

@@ -16,8 +16,8 @@ import bayeslaw.readers
 from bayeslaw.errors import BayeslawError
 from bayeslaw.readers import load
 
-#: a thousand of each kind are slow (five minutes); the quick ones run with every test
-MUTATIONS = [60, pytest.param(1000, marks=pytest.mark.slow)]
+#: four thousand of each kind are slow (many minutes); the quick ones run with every test
+MUTATIONS = [60, pytest.param(4000, marks=pytest.mark.slow)]
 ROWS = [{"step": s, "loss": 4 - s / 10, "lr": 0.001, "name": "a"} for s in range(1, 9)]
 DATA = Path(__file__).parent / "data"
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,16 @@ def test_mlflow_files(logs, logged):
 @pytest.mark.parametrize("name", ["mlflow/mlflow.sql", "trackio/trackio.sql"])
 def test_databases(database, logged, name):
     check_metrics(database(name), logged)
+
+
+def test_mlflows_database_writes_the_largest_number_for_infinity(database):
+    path = database("mlflow/mlflow.sql")
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE metrics SET value = 1.7976931348623157e308 WHERE key = 'train/loss' AND step = 9")
+    connection.close()
+    runs = load(path)
+    assert kinds(runs) == {"nonfinite_loss": 2}
+    assert runs.curve("small-run")["loss"].max() < 10
 
 
 def test_lightning(logs, logged):

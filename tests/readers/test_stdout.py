@@ -6,8 +6,41 @@ import pytest
 
 from bayeslaw.errors import DataError, FileError
 from bayeslaw.readers import load
+from bayeslaw.readers.stdout import _lines, _matches
+from bayeslaw.readers.stdout_patterns import FAMILIES
 
+#: a line of each family, as its code prints it
+LINES = {
+    "Megatron, GPT-NeoX, validation": " validation loss at iteration 30 | lm loss value: 6.1E+00 | lm loss PPL: 4.4",
+    "NeMo": "Training epoch 0, iteration 9/99 | lr: 2.999e-05 | global_step: 9 | reduced_train_loss: 10.45",
+    "nanotron": "[INFO|DP=0]: iteration: 1 / 100 | consumed_tokens: 1.05M | lm_loss: 10.9 | lr: 0.0003",
+    "Megatron, GPT-NeoX": " [2024-05-01 10:00:00.1] iteration        1/     100 | lm loss: 9E+00 |",
+    "litgpt": "Epoch 1 | iter 4 step 1 | loss train: 10.986, val: n/a | iter time: 400.21 ms (step)",
+    "llm.c, nanochat": "step    1/19560 | loss 11.009205 (+nanz)| norm 14.7 (+nanz)| lr 8.57e-07 | 1234.5 ms",
+    "MaxText": "completed step: 1, seconds: 1.234, TFLOP/s/device: 200.1, total_weights: 393216, loss: 10.250",
+    "torchtitan, validation": "validate step: 10  loss:  8.7500  memory: 42.10GiB(44.30%)  tps: 7,600",
+    "torchtitan": "step:  1  loss: 12.2500  grad_norm:  1.5000  memory: 42.10GiB(44.30%)  tps: 7,600  mfu: 35.40%",
+    "modded-nanogpt": "step:1/5100 train_loss:10.8252 train_time:200ms step_avg:200.0ms",
+    "nanoGPT": "iter 10: loss 9.1000, time 120.00ms, mfu 30.11%",
+    "nanoGPT, validation": "step 0: train loss 10.9871, val loss 10.9885",
+    "MaxText, validation": "eval metrics after step: 2, loss=9.875, total_weights=1",
+    "DeepSpeed's pipeline": "steps: 10 loss: 9.5000 iter time (s): 1.234 samples/sec: 51.234",
+    "llm.c, main.log": "s:0 trl:10.9800 lr:0.000001 norm:14.50",
+    "llm.c, main.log, test": "s:0 tel:11.0100",
+    "OLMo": "INFO [olmo.train:1, rank=0] [step=1/???,epoch=0,eta=1h]",
+    "Composer": "[epoch=1][batch=8/10]:",
+    "Composer, by tokens": "[token=4096/9000]:",
+    "Composer, by samples": "[sample=8/64]:",
+}
 NOISE = "Loading data ...\nWARNING: step counter starts at 0\n  loss_fn: cross_entropy\n\n"
+
+
+def test_each_familys_line_is_read_as_that_family():
+    """The first pattern that fits is taken, and some fit others' lines as well."""
+    assert set(LINES) == {family.name for family in FAMILIES}
+    for name, line in LINES.items():
+        ((_, family, _),) = list(_matches(_lines([line.encode()])))[:1]
+        assert family.name == name
 
 
 @pytest.fixture
@@ -45,6 +78,44 @@ def test_megatron(log):
     assert runs.frame["lm loss validation"].iloc[3] == 6.1
     assert runs.frame["row"].tolist() == [5, 6, 7, 8], "the rows' numbers are the file's lines"
     assert any("printed log of Megatron" in note for note in runs.notes)
+
+
+def test_a_megatron_log_of_every_tenth_step_holds_means(log):
+    text = "".join(MEGATRON.format(s=s, n=s, lr=1e-5, b=8, loss=9 - s / 10, g=1) for s in (1, 10, 20, 30))
+    (fact,) = log(text).facts.itertuples()
+    assert (fact.kind, fact.count, fact.row) == ("window_mean", 4, 5)
+    assert fact.message.startswith("Each loss is the mean over the 10 steps before it, as Megatron")
+
+
+def test_gpt_neox(log):
+    text = (
+        " samples/sec: 512.001 | iteration {s:8d}/  320000 | elapsed time per iteration (ms): 2000.1 | learning rate: "
+        "{lr:.3E} | approx flops per GPU: 110.0TFLOPS | lm_loss: {loss:.6E} | loss scale: 4096.0 | number of skipped "
+        "iterations:   0 | number of nan iterations:   0 |\n"
+    )
+    text = text.format(s=1, lr=1e-5, loss=10.5) + text.format(s=2, lr=2e-5, loss=10.25)
+    runs = log(text + " validation results at iteration 2 | lm_loss value: 1.0E+01 | lm_loss_ppl value: 2.2E+04 | \n")
+    assert rows(runs, "step", "loss", "lr") == [[1, 10.5, 1e-5], [2, 10.25, 2e-5]]
+    assert runs.frame["lm loss validation"].iloc[-1] == 10
+
+
+def test_nemo(log):
+    line = (
+        "Training epoch {e}, iteration {i}/99 | lr: 2.999e-05 | global_batch_size: 32 | global_step: {s} | "
+        "reduced_train_loss: {loss} | train_step_timing in s: 1.234 | consumed_samples: {n}\n"
+    )
+    text = line.format(e=0, i=9, s=9, n=320, loss=10.45) + line.format(e=0, i=19, s=19, n=640, loss="9.8")
+    runs = log(text + line.format(e=1, i=9, s=109, n=3520, loss=8) + "Validation: iteration 1/2\n")
+    assert rows(runs, "step", "loss", "lr", "consumed_samples") == [
+        [9, 10.45, 2.999e-5, 320], [19, 9.8, 2.999e-5, 640], [109, 8, 2.999e-5, 3520]
+    ]  # fmt: skip
+    assert "window_mean" in set(runs.facts["kind"])
+
+
+def test_deepspeeds_pipeline(log):
+    text = "steps: {s} loss: {loss:.4f} {more}iter time (s): 1.234 samples/sec: 51.234\n"
+    text = text.format(s=10, loss=9.5, more="") + text.format(s=20, loss=9.25, more="load_balancing: 0.0123 ")
+    assert rows(log(text), "step", "loss") == [[10, 9.5], [20, 9.25]]
 
 
 def test_megatron_leaves_out_the_loss_of_a_nan_iteration(log):
@@ -145,6 +216,24 @@ def test_litgpt_and_maxtext(log):
     assert rows(runs, "step", "loss", "total_weights") == [[0, 10.25, 393216], [1, 9.75, 393216]]
 
 
+def test_maxtext_since_it_prints_the_cross_entropy(log):
+    text = (
+        "completed step: {s}, seconds: 1.2, TFLOP/s/device: 200.1, Tokens/s/device: 2.2, total_weights: 393216, loss: "
+        "{loss}, lm_loss: {lm}, perplexity: 20000.1, moe_lb_loss: 0.012, main_model_loss: 9.9, mtp_loss: 0.3\n"
+    )
+    text = text.format(s=1, loss=10.25, lm=9.875) + text.format(s=2, loss=10.0, lm=9.75)
+    text += "completed profiler activation/deactivation step: 3, total_weights: 1, loss: 9.5, lm_loss: 9.25\n"
+    text += "eval metrics after step: 2, loss=9.875, total_weights=1\n"
+    text += "Completed eval after train step 3, loss=9.625, perplexity=15000.1, total_weights=1\n"
+    runs = log(text)
+    assert any(note.endswith("the printed log of MaxText and MaxText, validation.") for note in runs.notes)
+    assert rows(runs, "step", "loss") == [[1, 9.875], [2, 9.75], [3, 9.25]]
+    assert runs.frame["eval_loss"].dropna().tolist() == [9.875, 9.625]
+    assert "auxiliary_loss" not in set(runs.facts["kind"])
+    line = "completed step: {s}, seconds: 1.2, total_weights: 1, loss: {loss}, lm_loss: 0.000, perplexity: 0.000\n"
+    assert rows(log(line.format(s=1, loss=0.75) + line.format(s=2, loss=0.5)), "loss") == [[0.75], [0.5]]
+
+
 def test_blocks_of_olmo_and_composer(log):
     text = (
         "2024-01-01 INFO [olmo.train:1, rank=0] [step={s}/739,328,epoch=0]\n    optim/total_grad_norm=1.5\n"
@@ -161,7 +250,7 @@ def test_blocks_of_olmo_and_composer(log):
     runs = log(text.format(s=1, t=4096, loss=11.5) + text.format(s=2, t=8192, loss=11.25))
     assert rows(runs, "step", "tokens", "loss") == [[1, 4096, 11.5], [2, 8192, 11.25]]
     block = "\n\t Train time/batch: {s}\n\t Train loss/train/total: {loss}\n"
-    for head in ("[token={s}000/9000]:", "[epoch=1][batch={s}]:", "[epoch=2][batch={s}/70]:"):
+    for head in ("[token={s}000/9000]:", "[sample={s}8/64]:", "[epoch=1][batch={s}]:", "[epoch=2][batch={s}/70]:"):
         runs = log((head + block).format(s=1, loss=11.5) + (head + block).format(s=2, loss=11.25))
         assert rows(runs, "step", "loss") == [[1, 11.5], [2, 11.25]]
 
@@ -196,6 +285,11 @@ def test_what_transformers_prints_has_no_step(tmp_path):
     path.write_text("{'loss': 3.2, 'grad_norm': 1.0, 'learning_rate': 1e-4, 'epoch': 0.1}\n" * 2)
     with pytest.raises(FileError, match=r"read trainer_state.json of the output folder instead"):
         load(path)
+
+
+def test_a_log_of_transformers_is_sent_to_its_state(log):
+    with pytest.raises(FileError, match="It has what transformers' Trainer prints, which names no step"):
+        log("{'loss': '3.2', 'grad_norm': '1.0', 'learning_rate': '1e-4', 'epoch': '0.1'}\n" * 2)
 
 
 def test_a_loss_in_bits_is_refused_with_the_factor(log, tmp_path):

@@ -118,6 +118,23 @@ def test_auxiliary_losses(jsonl):
     assert len(load(jsonl(rows)).facts) == 0, "the cross-entropy itself holds no other loss"
 
 
+@pytest.mark.parametrize("name", ["mtp_1 loss", "learning/mtp_loss", "indexer loss"])
+def test_losses_of_further_tokens_are_auxiliary(jsonl, name):
+    (fact,) = load(jsonl([{"step": s, "loss": 4 - s / 100, name: 0.1} for s in range(1, 5)])).facts.itertuples()
+    assert fact.kind == "auxiliary_loss"
+
+
+def test_tokens_of_one_device_are_not_taken(jsonl):
+    """litgpt logs both."""
+    path = jsonl([{"step": s, "loss": 4 - s / 100, "tokens": 10 * s, "total_tokens": 80 * s} for s in range(1, 5)])
+    with pytest.raises(DataError, match=r"'total_tokens' is 8 times 'tokens'.*--column tokens=total_tokens"):
+        load(path)
+    assert load(path, columns={"tokens": "total_tokens"}).frame["tokens"].tolist() == [80, 160, 240, 320]
+    assert load(path, columns={"tokens": "tokens"}).frame["tokens"].tolist() == [10, 20, 30, 40]
+    path = jsonl([{"step": s, "loss": 4 - s / 100, "tokens": 10 * s, "total_tokens": 400} for s in range(1, 5)])
+    assert load(path).frame["tokens"].tolist() == [10, 20, 30, 40], "a constant is the plan's"
+
+
 def test_composer_logs_the_total_and_the_cross_entropy(jsonl):
     rows = [
         {"time/batch": s, "loss/train/total": 5 - s / 10, "metrics/train/LanguageCrossEntropy": 4 - s / 10}
