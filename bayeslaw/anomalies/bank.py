@@ -19,7 +19,7 @@ OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
 #: least wander, in base scales, that counts as healthy: alone, with siblings
 TOLERANCE = (0.05, 0.05)
 #: what a row counts for in evidence of shifts and of grown noise: alone, with siblings
-TEMPER = (1.0, 0.5)
+TEMPER = (1.0, 0.6)
 #: rows before the first alarm; rows after which a displaced level is taken for the new one; rows of its running mean
 WARM_UP, PATIENCE, SETTLE = 100, 400, 12
 #: rows in which the filter follows anything; rows after a fresh start before the next alarm
@@ -31,13 +31,11 @@ APART = 0.6
 #: rows over which wander is remembered, and the share of the rows so far, alone and with siblings: contrasts bend early
 WANDER_MEMORY, WANDER_SHARE = 400.0, (1.0, 0.25)
 #: sd of the wander that counts as healthy: alone, with siblings
-EXCESS = (1.4, 0.7)
+EXCESS = (1.4, 1.0)
 #: rows of the running mean that says which siblings have lately moved
 RECENT = 10.0
 #: by how much a sibling's response to a hard batch may differ, as a share of the shock
 RESPONSE = 0.015
-#: an excursion of so many of the run's own sd, of which its own curve shows less than this share, is a sibling's
-THEIRS, SHOWN = 3.0, 0.3
 
 
 @dataclass
@@ -95,8 +93,10 @@ class Bank:
         if self.s and others is not None:
             pair = self._contrast(loss, hop, others)
             cw = noise.given_scatter(noise.weights(st.c_counts, noise.CONTRAST_PRIOR), pair["scatter"], pair["freedom"])
-            far = np.abs(pair["mean"])
-            theirs = (far > THEIRS * scale) & (residual * np.sign(pair["mean"]) < SHOWN * far)
+            # an excursion far beyond the run's own noise that its own curve does not show is the sibling's
+            theirs = (np.abs(pair["mean"]) > 6 * scale) & (
+                residual * np.sign(pair["mean"]) < 0.3 * np.abs(pair["mean"])
+            )
             shared = pair["ready"] & ~theirs
             col = shared[:, None, None]
             w = np.where(col, cw, w)
@@ -229,7 +229,6 @@ class Bank:
             loose,
             alpha,
             baseline.CONTRAST_DAMPING,
-            baseline.CONTRAST_FADE,
         )
         st.pair_level = np.where(ok, level, np.where(seen, pair["ahead"], st.pair_level + st.pair_slope * h))
         st.pair_slope = np.where(ok & ~new, slope, st.pair_slope)

@@ -9,13 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 #: share of the rows so far that the level remembers, of a run alone and of a contrast; least memory in rows
-OWN_SHARE, CONTRAST_SHARE, LEAST = 0.2, 0.2, 3.0
+OWN_SHARE, CONTRAST_SHARE, LEAST = 0.2, 0.13, 3.0
 #: damping: the slope's gain is the level's squared over this. A contrast bends less in the end, but early as fast as a
 #: curve: a slope that lags there leaves its level displaced for a thousand rows
 OWN_DAMPING, CONTRAST_DAMPING = 1.5, 2.0
-#: power of the step by which a contrast's slope is expected to fade: what two runs differ by shrinks about as one over
-#: the step, and a level that expects it lags less in the bend, so that it may remember more
-CONTRAST_FADE = 1.0
 #: residuals beyond this many scales pull the level no further
 CLIP = 3.0
 
@@ -27,7 +24,7 @@ def gain(rows: np.ndarray, memory: float, share: float) -> np.ndarray:
 
 def update(
     level: np.ndarray, slope: np.ndarray, ahead: np.ndarray, hop: np.ndarray, usual: np.ndarray,
-    residual: np.ndarray, scale: np.ndarray, alpha: np.ndarray, damping: float, fade: float = 0.0,
+    residual: np.ndarray, scale: np.ndarray, alpha: np.ndarray, damping: float,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Level and slope after a residual against the level expected here, ``ahead = level + slope * hop``.
 
@@ -35,8 +32,7 @@ def update(
     ----------
     hop : advance in log-steps since the last row; ``usual`` : its running mean, which turns the slope's gain per row
         into one per log-step. All arrays have one shape (or broadcast to it), nats per token.
-    fade : the slope expected next is this one's, times ``exp(-fade * hop)``.
     """
     bound = CLIP * scale
     pull = np.minimum(np.maximum(residual, -bound), bound)
-    return ahead + alpha * pull, slope * np.exp(-fade * hop) + alpha * alpha / damping * pull / usual
+    return ahead + alpha * pull, slope + alpha * alpha / damping * pull / usual

@@ -46,8 +46,8 @@ class Live:
         if others is not None and self.pairs:
             pair = self._compare(loss, hop, others)
             mean = pair[0]
-            far = abs(mean)
-            theirs = far > bank.THEIRS * scale and residual * math.copysign(1.0, mean) < bank.SHOWN * far
+            # an excursion far beyond the run's own noise that its own curve does not show is the sibling's
+            theirs = abs(mean) > 6 * scale and residual * math.copysign(1.0, mean) < 0.3 * abs(mean)
             shared = pair[2] > 0 and self.contrast.rows >= 60 and not theirs
         if shared and pair is not None:
             mean, sd, count, scatter, drift = pair
@@ -177,7 +177,7 @@ class Live:
     def _learn_pairs(self, pair: tuple[float, float, int, float, float], loss: float, calm: bool, hop: float) -> None:
         """As ``Bank._learn_pairs``."""
         mean, sd, count = pair[:3]
-        usual, lived, faded = self.usual, self.age, math.exp(-baseline.CONTRAST_FADE * hop)
+        usual, lived = self.usual, self.age
         for p in self.seen:
             g, shock, rows, own = p.g, p.shock, p.rows, math.sqrt(p.scale2) + 1e-9
             p.typical += (abs(g) - p.typical) * 0.06
@@ -189,9 +189,7 @@ class Live:
                 typical = 0.8 * p.typical
                 loose = math.inf if age < bank.LOOSE else own if own > typical else typical
                 alpha = single.gain(age, bank.CONTRAST_MEMORY, baseline.CONTRAST_SHARE)
-                p.level, slope = single.track(
-                    p.slope * faded, p.ahead, usual, g, loose, alpha, baseline.CONTRAST_DAMPING
-                )
+                p.level, slope = single.track(p.slope, p.ahead, usual, g, loose, alpha, baseline.CONTRAST_DAMPING)
                 bound = 3 * loose
                 bounded = bound if g > bound else -bound if g < -bound else g
                 if rows > 0:
