@@ -29,41 +29,45 @@ class Live:
         self.own = Noise(_PRIORS[0], bank.WANDER_SHARE[0])
         self.contrast = Noise(_PRIORS[1], bank.WANDER_SHARE[1])
         self.pairs = [Pair() for _ in range(siblings)]
+        self.seen: list[Pair] = []
         self.detectors = np.zeros(evidence.N_DETECTORS)
 
     def step(self, loss: float, x: float, others: Sequence[float] | None = None) -> Judged:
         """One row: a finite loss (nats), its position and the siblings' losses on the same batch, NaN where unknown."""
-        own, first, at = self.own, math.isnan(self.position), math.log(x)
-        hop = 0.0 if first else at - self.position
+        own, position, at = self.own, self.position, math.log(x)
+        first = position != position
+        hop = 0.0 if first else at - position
         self.usual = max(hop, 1e-12) if own.rows < 2 else self.usual + (hop - self.usual) * 0.02
         ahead = loss if first else self.level + self.slope * hop
         residual = loss - ahead
         scale = math.sqrt(own.scale2) + bank.FLOOR * abs(ahead)
         own_z = residual / scale if scale > 0 else 0.0
-        z, expected, sd, tolerance = own_z, ahead, scale, bank.TOLERANCE[0] + own.excess(bank.EXCESS[0])
-        side, temper, part, shared, pair = own, bank.TEMPER[0], 1.0, False, None
+        side, part, shared, pair = own, 1.0, False, None
         if others is not None and self.pairs:
             pair = self._compare(loss, hop, others)
-            mean, pair_sd, count, _, drift = pair
+            mean = pair[0]
             # an excursion far beyond the run's own noise that its own curve does not show is the sibling's
             theirs = abs(mean) > 6 * scale and residual * math.copysign(1.0, mean) < 0.3 * abs(mean)
-            shared = count > 0 and self.contrast.rows >= 60 and not theirs
-            if shared:
-                side, temper, part = self.contrast, bank.TEMPER[1], evidence.PAIRED_POINT
-                z, expected, sd = mean / pair_sd, loss - mean, pair_sd
-                tolerance = bank.TOLERANCE[1] + side.excess(bank.EXCESS[1]) + drift
+            shared = pair[2] > 0 and self.contrast.rows >= 60 and not theirs
+        if shared and pair is not None:
+            mean, sd, count, scatter, drift = pair
+            side, temper, part = self.contrast, bank.TEMPER[1], evidence.PAIRED_POINT
+            z, expected, tolerance = mean / sd, loss - mean, bank.TOLERANCE[1] + side.excess(bank.EXCESS[1]) + drift
+        else:
+            z, expected, sd, count, scatter, temper = own_z, ahead, scale, 0, 0.0, bank.TEMPER[0]
+            tolerance = bank.TOLERANCE[0] + own.excess(bank.EXCESS[0])
         total, kind, alarm = 0.0, evidence.KINDS[0], False
         if own.rows >= bank.WARM_UP and self.age >= bank.RESTART and self.active == 0:
-            low, high = side.weights()
-            if shared and pair is not None:
-                low, high = single.given_scatter((low, high), pair[3], max(pair[2] - 1.0, 0.0))
-            share = part * (evidence.POINT_UP if z > 0 else evidence.POINT_DOWN)
-            hit = 0.5 * single.tail(z, high if z > 0 else low) <= share * self.rate
-            point = np.array([1.0 / (evidence.BUDGET["point"] * self.rate) if hit else 0.0])
+            low, high = side.below, side.above
+            if shared:
+                low, high = single.given_scatter(low, high, scatter, count - 1)
+            chance = part * (evidence.POINT_UP if z > 0 else evidence.POINT_DOWN) * self.rate
+            hit = single.beyond(z, high if z > 0 else low, chance)
             self.detectors = single.advance(self.detectors, z, low, high, min(tolerance, 3.0), side.mean, temper)
-            total = float(self.detectors @ evidence._SHARES) + evidence.BUDGET["point"] * float(point[0])
+            total = float(self.detectors.dot(evidence._SHARES)) + (1.0 / self.rate if hit else 0.0)
             alarm = total >= 1.0 / self.rate
             if alarm:
+                point = np.array([1.0 / (evidence.BUDGET["point"] * self.rate) if hit else 0.0])
                 kind = evidence.KINDS[int(evidence.by_kind(self.detectors[None], point)[0].argmax())]
         else:
             self.detectors = np.zeros(evidence.N_DETECTORS)
@@ -81,55 +85,72 @@ class Live:
         return Judged(expected, sd, z, total, kind, alarm, self.active > 0, shared, math.sqrt(own.scale2))
 
     def _compare(self, loss: float, hop: float, others: Sequence[float]) -> tuple[float, float, int, float, float]:
-        """As ``Bank._contrast``: mean, its sd, how many siblings, their scatter, and how far they have moved apart."""
-        rounding2 = (bank.FLOOR * loss) ** 2
-        ripe: list[Pair] = []
+        """As ``Bank._contrast``: mean, its sd, how many siblings, their scatter, and how far they have moved apart.
+
+        Leaves in ``seen`` and ``ripe`` the siblings that have a loss on this batch, and those known well enough.
+        """
+        rounding = bank.FLOOR * abs(loss)
+        rounding2 = rounding * rounding
+        seen, ripe, best, nearest = [], [], 0.0, math.inf
         for p, y in zip(self.pairs, others, strict=True):
-            p.y, p.shock, p.g, p.ripe = y, 0.0, 0.0, False
-            if math.isnan(y):
-                p.ahead = p.level + p.slope * hop
+            ahead = p.level + p.slope * hop
+            if y != y:
+                p.level = ahead
                 continue
+            seen.append(p)
+            p.y, p.ripe = y, p.rows >= 40
             if p.rows == 0:
-                p.ahead = loss - y
+                p.ahead, p.shock, p.g = loss - y, 0.0, 0.0
                 continue
-            p.shock = y - p.sib_level
-            p.ahead = p.level + p.slope * hop
-            p.g = loss - y - p.ahead - p.response * p.shock
-            p.spread = p.scale2 + p.recent * p.recent + rounding2
-            if p.rows >= 40:
-                p.ripe = True
+            p.ahead, p.shock = ahead, y - p.sib_level
+            p.g = g = loss - y - ahead - p.response * p.shock
+            if p.ripe:
                 ripe.append(p)
-        base = math.sqrt(self.contrast.scale2) + bank.FLOOR * abs(loss)
+                p.spread = p.scale2 + p.recent * p.recent + rounding2
+                if abs(g) < nearest:
+                    best, nearest = g, abs(g)
+        self.seen = seen
+        base = math.sqrt(self.contrast.scale2) + rounding
         if not ripe:
             return 0.0, base, 0, 0.0, 0.0
-        best = min(ripe, key=lambda p: abs(p.g)).g
+        whole = mean = shock = apart = 0.0
+        least = math.inf
         for p in ripe:
-            p.belief = 1.0 / (p.spread + (p.g - best) ** 2)
-        whole = 1.0 / sum(p.belief for p in ripe)
-        mean = shock = apart = 0.0
+            away, spread = p.g - best, p.spread
+            belief = 1.0 / (spread + away * away)
+            whole += belief
+            mean += belief * p.g
+            shock += belief * p.shock
+            apart += belief * p.mean * p.mean
+            least = spread if spread < least else least
+        mean, shock, apart, count = mean / whole, shock / whole, apart / whole, len(ripe)
+        jolt = bank.RESPONSE * shock
+        sd = math.sqrt(base * base + jolt * jolt)
+        scatter = 0.0
         for p in ripe:
-            share = p.belief * whole
-            mean, shock, apart = mean + share * p.g, shock + share * p.shock, apart + share * p.mean * p.mean
-        count = len(ripe)
-        sd = math.hypot(base, bank.RESPONSE * abs(shock))
-        least = min(p.spread for p in ripe)
-        scatter = sum((p.g - mean) ** 2 * max(least / p.spread, 1e-4) for p in ripe) / (sd * sd) * (1.0 + 1.0 / count)
-        apart = math.sqrt(apart / max(count - 1.0, 1.0))
-        return mean, sd, count, scatter, max(apart - bank.APART, 0.0)
+            rest, close = p.g - mean, least / p.spread
+            scatter += rest * rest * (close if close > 1e-4 else 1e-4)
+        scatter *= (1.0 + 1.0 / count) / (sd * sd)
+        apart = math.sqrt(apart / (count - 1.0 if count > 2 else 1.0))
+        return mean, sd, count, scatter, apart - bank.APART if apart > bank.APART else 0.0
 
     def _events(self, alarm: bool, z: float, residual: float, contrast: float, tolerance: float) -> bool:
         """As ``Bank._events``; returns whether an event closed that leaves the level where it now is."""
-        was, capped = self.active > 0, min(max(z, -8.0), 8.0)
+        was, capped = self.active > 0, -8.0 if z < -8.0 else 8.0 if z > 8.0 else z
         if alarm and not was:
             self.recent, self.recent_raw, self.recent_pair = capped, residual, contrast
         else:
             self.recent += (capped - self.recent) / bank.SETTLE if was else 0.0
             self.recent_raw += (residual - self.recent_raw) / bank.SETTLE
             self.recent_pair += (contrast - self.recent_pair) / bank.SETTLE
-        self.active_rows = self.active_rows + 1.0 if was else 0.0
-        quiet = was and abs(self.recent) < tolerance + 1.0 and abs(z) < 6.0
-        late = was and self.active_rows >= bank.PATIENCE
-        self.active = 1.0 if alarm and not was else (0.0 if quiet or late else self.active)
+        if not was:
+            self.active_rows, self.active = 0.0, 1.0 if alarm else 0.0
+            return False
+        self.active_rows += 1.0
+        quiet = abs(self.recent) < tolerance + 1.0 and abs(z) < 6.0
+        late = self.active_rows >= bank.PATIENCE
+        if quiet or late:
+            self.active = 0.0
         moved = late and not quiet
         if moved:
             self.age = 2.0 * bank.LOOSE
@@ -145,7 +166,7 @@ class Live:
             loose = math.inf if self.age < bank.LOOSE else max(scale, 0.8 * self.typical)
             alpha = single.gain(self.age, bank.OWN_MEMORY, baseline.OWN_SHARE)
             self.level, self.slope = single.track(
-                self.level, self.slope, ahead, hop, self.usual, residual, loose, alpha, baseline.OWN_DAMPING
+                self.slope, ahead, self.usual, residual, loose, alpha, baseline.OWN_DAMPING
             )
             self.own.learn(z, residual)
         else:
@@ -156,34 +177,34 @@ class Live:
     def _learn_pairs(self, pair: tuple[float, float, int, float, float], loss: float, calm: bool, hop: float) -> None:
         """As ``Bank._learn_pairs``."""
         mean, sd, count = pair[:3]
-        for p in self.pairs:
-            if math.isnan(p.y):
-                p.level = p.ahead
-                continue
-            new, own = p.rows == 0, math.sqrt(p.scale2) + 1e-9
-            p.typical += (abs(p.g) - p.typical) * 0.06
-            age = min(p.rows, self.age)
-            memory = 1.0 / min(max(0.3 * p.rows, 3.0), 300.0)
-            level = p.ahead
+        usual, lived = self.usual, self.age
+        for p in self.seen:
+            g, shock, rows, own = p.g, p.shock, p.rows, math.sqrt(p.scale2) + 1e-9
+            p.typical += (abs(g) - p.typical) * 0.06
+            memory = 0.3 * rows
+            memory = 1.0 / (3.0 if memory < 3.0 else 300.0 if memory > 300.0 else memory)
+            p.level = p.ahead
             if calm:
-                loose = math.inf if age < bank.LOOSE else max(own, 0.8 * p.typical)
+                age = rows if rows < lived else lived
+                typical = 0.8 * p.typical
+                loose = math.inf if age < bank.LOOSE else own if own > typical else typical
                 alpha = single.gain(age, bank.CONTRAST_MEMORY, baseline.CONTRAST_SHARE)
-                level, slope = single.track(
-                    p.level, p.slope, p.ahead, hop, self.usual, p.g, loose, alpha, baseline.CONTRAST_DAMPING
-                )
-                bounded = min(max(p.g, -3 * loose), 3 * loose)
-                if not new:
+                p.level, slope = single.track(p.slope, p.ahead, usual, g, loose, alpha, baseline.CONTRAST_DAMPING)
+                bound = 3 * loose
+                bounded = bound if g > bound else -bound if g < -bound else g
+                if rows > 0:
                     p.slope = slope
                     p.scale2 += memory * (bounded * bounded - p.scale2)
-                p.shock2 += (p.shock * p.shock - p.shock2) * max(memory, 0.005)
-                if p.rows > 40:
-                    p.response += 0.01 * bounded * p.shock / (4 * p.shock2 + p.shock * p.shock + 1e-12)
-            p.level = level
-            p.sib_level = p.y if new else p.sib_level + p.shock * max(memory, 0.02)
-            rest = min(max((p.g - mean) / sd, -4.0), 4.0) if p.ripe else 0.0
-            p.mean += (rest - p.mean) * 0.02
-            p.recent += (min(max(p.g, -20 * own), 20 * own) - p.recent) / bank.RECENT
-            p.rows += 1.0
+                shock2 = shock * shock
+                p.shock2 += (shock2 - p.shock2) * (memory if memory > 0.005 else 0.005)
+                if rows > 40:
+                    p.response += 0.01 * bounded * shock / (4 * p.shock2 + shock2 + 1e-12)
+            p.sib_level = p.sib_level + shock * (memory if memory > 0.02 else 0.02) if rows > 0 else p.y
+            rest = (g - mean) / sd if p.ripe else 0.0
+            p.mean += ((-4.0 if rest < -4.0 else 4.0 if rest > 4.0 else rest) - p.mean) * 0.02
+            bound = 20 * own
+            p.recent += ((-bound if g < -bound else bound if g > bound else g) - p.recent) / bank.RECENT
+            p.rows = rows + 1.0
         if count > 0:
             if calm:
                 base = math.sqrt(self.contrast.scale2) + bank.FLOOR * abs(loss)
@@ -211,5 +232,7 @@ class Live:
         ]:  # fmt: skip
             for name, value in zip(names, saved, strict=True):
                 setattr(item, name, list(value) if isinstance(value, list) else value)
+        new.own.weigh()
+        new.contrast.weigh()
         new.detectors = np.array(data["detectors"])
         return new

@@ -114,16 +114,19 @@ class Monitor:
         if step <= stream.last:
             return self._behind(stream, row)
         stream.back.clear()
+        if not stream.waiting and self._due(stream, step):
+            return self._judge(stream, *row)
         if any(w[0] == step for w in stream.waiting):
             return []
         bisect.insort(stream.waiting, row)
         found: list[Event] = []
-        while stream.waiting and (self._due(stream) or len(stream.waiting) > self.patience):
+        while stream.waiting and (self._due(stream, stream.waiting[0][0]) or len(stream.waiting) > self.patience):
             found += self._judge(stream, *stream.waiting.pop(0))
         return found
 
-    def _due(self, stream: Stream) -> bool:
-        return stream.rows < 3 or stream.waiting[0][0] - stream.last <= 1.5 * stream.usual
+    @staticmethod
+    def _due(stream: Stream, step: float) -> bool:
+        return stream.rows < 3 or step - stream.last <= 1.5 * stream.usual
 
     def _behind(self, stream: Stream, row: tuple[float, float, float, float]) -> list[Event]:
         """A row at or before the last judged step: a duplicate, a straggler, or the first rows after a restart."""

@@ -32,7 +32,9 @@ class Structure:
 
     def row(self, step: float, loss: float, scale: float) -> list[Event]:
         """A finite row; ``scale`` is the sd of the run's own noise, nats."""
-        out = self._end_nonfinite() + self._gap(step) + self._frozen(step, loss, scale)
+        out = self._end_nonfinite()
+        out += self._gap(step)
+        out += self._frozen(step, loss, scale)
         self.step, self.loss, self.rows = step, loss, self.rows + 1
         return out
 

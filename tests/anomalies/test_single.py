@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from bayeslaw.anomalies import noise, single
 from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.evidence import KINDS
 from bayeslaw.anomalies.live import Live
@@ -54,3 +55,12 @@ def test_saving_changes_nothing(make_family):
             cut = Live.from_json(json.loads(json.dumps(cut.to_json())), 1e-4)
         rows = others[k].tolist()
         assert whole.step(float(loss[k]), k + 1.0, rows) == cut.step(float(loss[k]), k + 1.0, rows)
+
+
+def test_a_tail_is_looked_up_only_where_it_may_matter():
+    w = (0.9, 0.08, 0.01, 0.005, 0.004, 0.001)
+    both = np.tile(w, (1, 2, 1))
+    for z in np.linspace(-9.0, 9.0, 181):
+        tail = float(noise.tail(np.array([z]), both)[0])
+        for chance in (0.5, 1e-2, 1e-4, 1e-6):
+            assert single.beyond(float(z), w, chance) == (0.5 * tail <= chance), (z, chance)
