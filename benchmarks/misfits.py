@@ -1,11 +1,11 @@
-"""Treatments of misfit, compared where their choice may be made: forecasts inside the fit part of MultiPowerLaw's curves.
+"""Treatments of misfit, compared where their choice may be made: inside the fit part of MultiPowerLaw's curves.
 
     python benchmarks/misfits.py [TREATMENT ...]
 
-Each of the three fitted schedules is left out in turn, of all sizes. Its runs are then forecast as a user would: the end
-of the curve from its first 20, 35 and 50 %, and the whole curve from nothing. Coverage, width and scores of the 90 %
-bands are means over the nine curves (and three origins). Fits are normal posteriors at their mode in place of NUTS.
-Nothing of ``split == 'test'`` is read.
+Each of the three fitted schedules is left out in turn, of all sizes. Its runs are then forecast as a user would: the
+end of the curve from its first 20, 35 and 50 %, and the whole curve from nothing. Coverage, width and scores of the
+90 % bands are means over the nine curves (and three origins). Fits are normal posteriors at their mode in place of
+NUTS. Nothing of ``split == 'test'`` is read.
 """
 
 from __future__ import annotations

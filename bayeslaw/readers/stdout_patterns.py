@@ -1,4 +1,4 @@
-"""How trainers print their losses: one pattern per family, each from the trainer's code, which its comment names.
+"""How trainers print their losses: one pattern per family, from the trainer's code or lines of it, as its comment says.
 
 To teach bayeslaw another trainer's log, add a ``Family``: ``line`` must match where a row begins and nowhere else,
 and its named groups become columns (``rest`` is searched for ``pairs``, key and value, each a column too).
