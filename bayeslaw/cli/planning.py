@@ -168,6 +168,8 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
 @click.option("--by", type=click.Choice(["value", "variance"]), default="value", show_default=True,
               help="Most saved less its price, or the loss at the target narrowed most.")  # fmt: skip
 @click.option("--group", metavar="NAME", help="The big run's corpus, where several were fitted.")
+@click.option("--misfit", type=click.FloatRange(0, 1), default=0.08, show_default=True, metavar="SHARE",
+              help="How far losses stray from the law over a factor of a hundred; 0 believes it everywhere.")  # fmt: skip
 @rate_options
 @seed_option
 @json_option
@@ -178,6 +180,7 @@ def next_runs(
     budget: str | None,
     by: str,
     group: str | None,
+    misfit: float,
     gpu: str | None,
     peak: float | None,
     mfu: float,
@@ -192,13 +195,15 @@ def next_runs(
     """
     import bayeslaw
     from bayeslaw.data.units import human
+    from bayeslaw.plan.misfit import Misfit
     from bayeslaw.plan.next_runs import next_runs as choose
 
     known = _rates(gpu, peak, mfu, price, devices)
     rows = _read_candidates(table)
+    stray = Misfit(scale=misfit) if misfit else None
     found = choose(
-        bayeslaw.load_fit(path), rows, flops, budget=budget, by=by, group=group, rates=known, seed=seed
-    )  # fmt: skip
+        bayeslaw.load_fit(path), rows, flops, budget=budget, by=by, group=group, misfit=stray, rates=known, seed=seed
+    )
     if as_json:
         emit_json("next-runs", ["n_params", "tokens", "recurrence", "flops"], big_run_flops=found.flops,
                   mistake=found.mistake, chosen=list(found.chosen), cost=found.cost, saving=found.saving, net=found.net,

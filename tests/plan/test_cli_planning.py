@@ -101,6 +101,8 @@ def test_next_runs(saved, tmp_path):
     assert len(found["rows"]) == 4
     assert found["net"] == pytest.approx(found["saving"] - found["cost"])
     assert found["money"]["mistake"] > 0
+    sure = run("next-runs", saved, "--candidates", str(path), "--flops", "1e26", "--misfit", "0", "--json")
+    assert json.loads(sure.stdout)["saving"] != found["saving"]
     words = run("next-runs", saved, "--candidates", str(path), "--flops", "1e20", "--budget", "1e18")
     assert "none" in words.stdout
     bad = tmp_path / "bad.csv"
