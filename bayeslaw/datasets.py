@@ -3,20 +3,23 @@
 Each set is a table ``<name>/runs.csv`` in bayeslaw's columns, made from the published files that ``source`` names.
 ``BAYESLAW_DATA`` says where the tables are: a folder, or the address (http or https) of a copy that someone keeps, such
 as a team's own server. From an address a table is downloaded once, checked against ``sha256``, and kept in
-``~/.cache/bayeslaw/data``, which is also where tables are looked for if the variable is not set. The authors' own
-repositories are not downloaded from: their raw files are not in this form. Sets whose authors state no licence are not
-listed.
+``~/.cache/bayeslaw/data``, which is also where tables are looked for if the variable is not set. Then ``lr-schedules``
+is made from its authors' own files, fetched from their repository and held to the same checksum; the other sets' files
+are not fetched, for no way from them to the tables is written here. Sets whose authors state no licence are not listed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bayeslaw import datasets_lr
 from bayeslaw.errors import FileError
+from bayeslaw.files import written_whole
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
@@ -101,7 +104,7 @@ def folder() -> Path:
 
 
 def fetch(name: str, address: str | None = None) -> Path:
-    """The path of a data set's table: the one in ``folder()``, else downloaded, checked and kept there.
+    """The path of a data set's table: the one in ``folder()``, else fetched, checked and kept there.
 
     Parameters
     ----------
@@ -123,6 +126,8 @@ def fetch(name: str, address: str | None = None) -> Path:
     if here is not None:
         return here
     address = address or os.environ.get("BAYESLAW_DATA", "")
+    if not address and name == "lr-schedules":
+        return _from_authors(entry, home)
     if not _is_address(address):
         raise FileError(
             f"The data set {name} is not in {folder()}, and no address of a copy is known. {_by_hand(entry, home)}"
@@ -171,8 +176,30 @@ def _by_hand(entry: DataSet, home: Path) -> str:
     )
 
 
-def _download(url: str, entry: DataSet, home: Path) -> Path:
-    """Download to ``home``, whole and with the right checksum or not at all."""
+def _from_authors(entry: DataSet, home: Path) -> Path:
+    """Fetch the authors' files, make the table, and keep it if it is the right one."""
+    pooch = _pooch(entry, home)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        for name in datasets_lr.FILES:
+            url = f"{datasets_lr.ADDRESS}/{name}"
+            try:
+                files[name] = Path(pooch.retrieve(url, None, fname=name, path=folder)).read_bytes()
+            except (ValueError, OSError) as error:
+                raise FileError(f"Cannot download {url}: {error}. {_by_hand(entry, home)}") from None
+    made = datasets_lr.table(files)
+    if hashlib.sha256(made).hexdigest() != entry.sha256:
+        raise FileError(
+            f"The files at {datasets_lr.ADDRESS} do not give the table of {entry.name}: its SHA-256 is another. "
+            f"Nothing was kept. {_by_hand(entry, home)}"
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    with written_whole(home / entry.file) as draft:
+        draft.write_bytes(made)
+    return home / entry.file
+
+
+def _pooch(entry: DataSet, home: Path) -> Any:
     try:
         import pooch
     except ImportError:
@@ -180,6 +207,12 @@ def _download(url: str, entry: DataSet, home: Path) -> Path:
             f"To download {entry.name}, install pooch: pip install 'bayeslaw[fetch]'. {_by_hand(entry, home)}"
         ) from None
     pooch.get_logger().setLevel("WARNING")
+    return pooch
+
+
+def _download(url: str, entry: DataSet, home: Path) -> Path:
+    """Download to ``home``, whole and with the right checksum or not at all."""
+    pooch = _pooch(entry, home)
     try:
         return Path(pooch.retrieve(url, f"sha256:{entry.sha256}", fname=entry.file, path=home))
     except ValueError as error:

@@ -168,8 +168,8 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
 @click.option("--by", type=click.Choice(["value", "variance"]), default="value", show_default=True,
               help="Most saved less its price, or the loss at the target narrowed most.")  # fmt: skip
 @click.option("--group", metavar="NAME", help="The big run's corpus, where several were fitted.")
-@click.option("--misfit", type=click.FloatRange(0, 1), default=0.08, show_default=True, metavar="SHARE",
-              help="How far losses stray from the law over a factor of a hundred; 0 believes it everywhere.")  # fmt: skip
+@click.option("--misfit", type=click.FloatRange(min=0), default=0.08, show_default=True, metavar="SHARE",
+              help="How far losses stray from the law over a factor of a hundred; 0: not at all.")  # fmt: skip
 @rate_options
 @seed_option
 @json_option
