@@ -105,6 +105,7 @@ def test_print_says_what_is_pooled_over_what():
         "  over recurrence: A, B",
         "  over size: the whole loss",
         "  over run: the whole loss",
+        "  along log N, by slopes: beta, gamma",
     ]
     assert "  along log N, by slopes: L0, A, alpha, C\n" in str(load_card("annealed"))
     bare = load_card({"name": "bare", "extends": "chinchilla", "offset": False, "run": False, "discrepancy": False,
