@@ -36,7 +36,6 @@ WIDE = {
 SOON = {"beta": {"prior": "lognormal(0.6, 0.05)"}, "gamma": {"prior": "lognormal(0.6, 0.05)"}}
 FINE = {"step": 0.15, "length": {"prior": "lognormal(0.3, 0.5)"}}
 LARGE = {"scale": {"prior": "lognormal(0.002, 0.3)"}, "length": {"prior": "lognormal(0.5, 0.3)"}}
-LONG = {"scale": {"prior": "lognormal(0.001, 0.5)"}, "length": {"prior": "lognormal(2, 0.3)"}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "shipped": {},
     "clock at 1": {"schedule": {"clock": 1.0}},
@@ -50,7 +49,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "shapes at 0.6": {"parameters": SOON},
     "knots 0.15": {"discrepancy": FINE},
     "misfit large": {"discrepancy": LARGE},
-    "misfit long": {"discrepancy": LONG},
 }
 SPLITS = {
     "cosine out": ("~run.str.endswith('cosine_24000')", "run.str.endswith('cosine_24000')"),

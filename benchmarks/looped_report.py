@@ -28,6 +28,10 @@ scored, raw losses of single steps as they were logged. Held out: the rows that 
 the splits of a study. Coverage is that of the 90 % band on held-out rows, pooled by run, with its 95 % interval from
 drawing whole runs again. CRPS in thousandths of a nat per token on held-out rows. *published* is the law of Ouro
 (arXiv 2510.25741) by least squares, its residual sd as predictive; step-wise it is one law for each T_m, as there.
+
+Which symbols of the card have slopes in log N was chosen on forecasts among the other runs, of which the largest at its
+greatest depth is none (`python benchmarks/looped_inner.py`); the width of their priors was not. The card without slopes
+and three others with them had been scored on these splits before.
 """
 EARLIER = """**Some numbers are of an earlier packing of the same grid, with fewer and shorter runs.** Run the commands
 again for the curves as they are shipped.

@@ -52,6 +52,8 @@ def schedules() -> None:
     """MultiPowerLaw's curves: one fit of all sizes on split=fit, scored on split=test (curve mean, nats)."""
     runs = bl.load(DATA / "multipowerlaw" / "runs.csv")
     fit = _fit(runs.where("split == 'fit'"), "multi-power")
+    power = fit.posterior["clock"]
+    print(f"Power of the rate that counts as progress: {float(power.mean()):.3f} (sd {float(power.std()):.3f}).\n")
     test = runs.where("split == 'test'")
     band = bl.forecast(fit, at=test, levels=(0.9,))
     f = band.frame.assign(loss=test.frame["loss"].to_numpy())
