@@ -30,8 +30,8 @@ drawing whole runs again. CRPS in thousandths of a nat per token on held-out row
 (arXiv 2510.25741) by least squares, its residual sd as predictive; step-wise it is one law for each T_m, as there.
 
 Which symbols of the card have slopes in log N was chosen on forecasts among the other runs, of which the largest at its
-greatest depth is none (`python benchmarks/looped_inner.py`); the width of their priors was not. The card without slopes
-and three others with them had been scored on these splits before.
+greatest depth is none (`python benchmarks/looped_inner.py`), and the width of their priors on the same and on curves of
+prose. The card without slopes and three others with them had been scored on these splits before.
 """
 EARLIER = """**Some numbers are of an earlier packing of the same grid, with fewer and shorter runs.** Run the commands
 again for the curves as they are shipped.
