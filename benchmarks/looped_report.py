@@ -71,7 +71,7 @@ def report(store: Path) -> None:
     for kind, title in (("total", "Total loss"), ("steps", "Step-wise loss")):
         mine = every[every["kind"] == kind]
         if len(mine):
-            lines += [f"## {title}", "", *how(mine), *table_of(mine), *splits_of(mine)]
+            lines += [f"## {title}", "", *how(mine), *table_of(mine), *ran_away(mine), *splits_of(mine)]
             lines += [*all_points(mine, kind), *hardest_of(mine)]
     for part in sorted(store.glob("*.json")):
         lines += [*json.loads(part.read_text()), ""]
@@ -104,10 +104,22 @@ def table_of(mine: Any) -> list[str]:
             cover = scores.pooled(held["inside"].to_numpy(float), held["run"])
             splits = len(one[["study", "split"]].drop_duplicates())
             lines.append(
-                f"| {title} | {splits} | {who} | {r2(held['loss'], held['mean']):.4f} | "
-                f"{r2(one['loss'], one['mean']):.4f} | {cover} | {1e3 * held['crps'].mean():.1f} |"
+                f"| {title} | {splits} | {who} | {plain(r2(held['loss'], held['mean']), 4)} | "
+                f"{plain(r2(one['loss'], one['mean']), 4)} | {cover} | {plain(1e3 * held['crps'].mean(), 1)} |"
             )
     return [*lines, ""]
+
+
+def plain(value: float, digits: int) -> str:
+    """With so many decimals; a number that has run away as a power of ten."""
+    return f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.0e}"
+
+
+def ran_away(mine: Any) -> list[str]:
+    """Where a contestant foretells losses that no model has: its means over splits are those splits' alone."""
+    far = mine[(mine["mean"] - mine["loss"]).abs() > 100].drop_duplicates(["study", "split", "who"])
+    words = "{0.who} ran away on {0.study} {0.split}: its means over splits are made of what it foretells there."
+    return [*(words.format(row) for row in far.itertuples()), *([""] if len(far) else [])]
 
 
 def splits_of(mine: Any) -> list[str]:
