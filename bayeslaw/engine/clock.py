@@ -21,8 +21,8 @@ COUNTED = ("seg_S0", "seg_S1")
 
 
 def nodes(reference: Mapping[str, float]) -> np.ndarray:
-    """Powers (K,) at which sums are taken: four around the prior's mean, or the one that the card fixes."""
-    return reference["clock"] + reference["clock_sd"] * (PLACES if reference["clock_sd"] else np.zeros(1))
+    """Powers (4,) around the prior's mean at which sums are taken, or the one () that the card fixes."""
+    return reference["clock"] + reference["clock_sd"] * (PLACES if reference["clock_sd"] else np.zeros(()))
 
 
 def weights(clock: Any, ref: Mapping[str, Any]) -> Any:
@@ -41,9 +41,16 @@ def at_clock(rows: Mapping[str, Any], clock: Any, ref: Mapping[str, Any]) -> dic
     return {**rows, "x": {**rows["x"], "S1": rows["x"]["S1"] @ w}, "blocks": blocks}
 
 
+def counted_sums(schedule: Schedule, steps: np.ndarray, reference: Mapping[str, float]) -> np.ndarray:
+    """``Schedule.sums`` at ``steps`` (n,) by the clock of ``reference``: (n,); of a clock with a prior (n, 4)."""
+    each = [schedule.sums(steps, float(clock)) for clock in np.ravel(nodes(reference))]
+    return np.stack(each, axis=-1) if reference["clock_sd"] else each[0]
+
+
 def counted_stretches(schedule: Schedule, most: int, reference: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """``Schedule.segments`` by the clock of ``reference``: arrays (most,); of a clock with a prior (most, K)."""
-    each = [schedule.segments(most, clock=clock, top=reference["eta_peak"]) for clock in nodes(reference)]
+    """``Schedule.segments`` by the clock of ``reference``: arrays (most,); of a clock with a prior (most, 4)."""
+    clocks = np.ravel(nodes(reference))
+    each = [schedule.segments(most, clock=float(clock), top=reference["eta_peak"]) for clock in clocks]
     if not reference["clock_sd"]:
         return each[0]
     return each[0] | {k: np.stack([one[k] for one in each], axis=-1) for k in COUNTED}

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from bayeslaw.cards import Card
 from bayeslaw.engine.assemble import prior_arrays
-from bayeslaw.engine.clock import COUNTED, counted_stretches, nodes, weights
+from bayeslaw.engine.clock import at_clock, counted_stretches, counted_sums
 from bayeslaw.engine.layout import Entry, Layout
 from bayeslaw.engine.params import offsets, series_params, values
 from bayeslaw.engine.rows import SEGMENTS
@@ -69,14 +69,14 @@ def prior_curves(
     """
     law, layout = get_law(card.law), lone_layout(card)
     known = {k: np.asarray(v, float) for k, v in rows.items()}
-    seg, sums = dict[str, Any](), np.zeros((1, 1))
+    seg: dict[str, Any] = {}
+    clock: dict[str, float] = {}
     if "schedule" in law.covariates:
         if schedule is None or "step" not in known:
             raise FitError(f"Law {law.name} reads a learning-rate schedule: give schedule= and the rows' step.")
         clock = {"clock": card.clock, "clock_sd": card.clock_sd}
         seg = counted_stretches(schedule, SEGMENTS, {**clock, "eta_peak": schedule.eta_peak})
         known["S1"] = schedule.sums(known["step"], card.clock)
-        sums = np.stack([schedule.sums(known["step"], at) for at in nodes(clock)], axis=-1)
     needed = [c for c in law.covariates if c != "schedule"]
     needed += ["n_params"] if any(e.slope for e in layout.entries) else []
     missing = [c for c in needed if c not in known]
@@ -86,16 +86,18 @@ def prior_curves(
         )
     m = max(v.size for v in known.values())
     x = {k: np.broadcast_to(v, (m,)) for k, v in known.items()}
-    ref = {k: float(np.exp(np.log(v[v > 0]).mean())) for k, v in x.items()} | dict(reference or {})
+    ref = {k: float(np.exp(np.log(v[v > 0]).mean())) for k, v in x.items()} | dict(reference or {}) | clock
     if schedule is not None:
         ref.setdefault("eta_peak", schedule.eta_peak)
-        ref |= {"clock": card.clock, "clock_sd": card.clock_sd}
+        if card.clock_sd:
+            x["S1"] = counted_sums(schedule, np.array(x["step"]), clock)
     series: dict[str, np.ndarray] = {f"{lv}_index": np.zeros(m, int) for lv in _wanted(card)}
     series["log_n"] = np.log(x["n_params"] / ref["n_params"]) if "n_params" in x else np.zeros(m)
     prior = prior_arrays(card, layout)
     z = prior_draws(layout, prior, seed, n)
     with jax.enable_x64(True):
-        given = {"prior": prior, "series": series, "x": x, "seg": seg, "sums": sums, "ref": ref, "z": z}
+        known_rows = {"x": x, "blocks": [seg]}
+        given = {"prior": prior, "series": series, "rows": known_rows, "ref": ref, "z": z}
         return np.asarray(_curves(layout, jax.tree.map(jnp.asarray, given)))
 
 
@@ -121,13 +123,10 @@ def _curves(layout: Layout, a: Mapping[str, Any]) -> Array:
     def one(z):
         v = values(layout, a["prior"], z)
         p = series_params(layout, v, a["series"], a["ref"])
-        x, seg = a["x"], a["seg"]
-        if layout.clock:
-            w = weights(v["schedule:clock"], a["ref"])
-            x = x | {"S1": jnp.broadcast_to(a["sums"] @ w, x["step"].shape)}
-            seg = seg | {k: seg[k] @ w for k in COUNTED}
+        rows = at_clock(a["rows"], v["schedule:clock"], a["ref"]) if layout.clock else a["rows"]
+        (seg,) = rows["blocks"]
         # the law's own sum, not the engine's log of it, which never shows a loss below zero
-        loss = jax.vmap(lambda p_i, x_i: law.loss(p_i, {**x_i, **seg}))(p, x)
+        loss = jax.vmap(lambda p_i, x_i: law.loss(p_i, {**x_i, **seg}))(p, rows["x"])
         return loss * jnp.exp(offsets(layout, v, a["series"]))
 
     return jax.vmap(one)(a["z"])

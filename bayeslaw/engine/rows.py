@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
-from bayeslaw.engine.clock import counted_stretches, nodes
+from bayeslaw.engine.clock import counted_stretches, counted_sums, nodes
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Law, Schedule
 
@@ -95,7 +95,7 @@ def padded_rows(
     column[by_series] = np.arange(len(code)) - first[code[by_series]]
 
     def fill(values: np.ndarray, empty: float) -> np.ndarray:
-        out = np.full(shape, empty)
+        out = np.full((*shape, *values.shape[1:]), empty)
         out[code, column] = values
         return out
 
@@ -110,14 +110,12 @@ def padded_rows(
     log_x = np.log(bins[axis].to_numpy(float)) - reference["log_x"] if axis else np.zeros(len(bins))
     rows: dict[str, Any] = {"x": x, "mask": mask, "log_x": fill(log_x, 0.0)}
     if "schedule" in law.covariates:
-        clocks = nodes(reference)
-        sums = np.empty((len(code), len(clocks)))
+        sums = np.empty((len(code), *nodes(reference).shape))
         steps = bins["step"].to_numpy(float)
         for i, run in enumerate(series["run"]):
             mine = by_series[first[i] : first[i] + counts[i]]
-            sums[mine] = np.stack([schedules[run].sums(steps[mine], clock) for clock in clocks], axis=1)
-        each = [fill(column, reference["S1"]) for column in sums.T]
-        x["S1"] = np.stack(each, axis=-1) if reference["clock_sd"] else each[0]
+            sums[mine] = counted_sums(schedules[run], steps[mine], reference)
+        x["S1"] = fill(sums, reference["S1"])
         x["step"] = fill(steps, 500.0)
         rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments, reference)
     if "n_eff" in bins:

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -189,16 +190,21 @@ class Schedule:
         """The schedule of what each update counts: itself at clock 1."""
         if clock == 1.0:
             return self
-        bent = np.diff(self.rates) != 0
-        parts = np.where(bent, np.minimum(np.diff(self.steps), PIECES), 1).astype(int)
-        cuts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(self.steps[:-1], self.steps[1:], parts, strict=True)]
-        steps = np.unique(np.round(np.concatenate([*cuts, self.steps[-1:]])))
-        rates = self.rate(steps)
+        steps, rates = self._pieces
         worth = np.where(rates > 0, ETA_UNIT * (rates / ETA_UNIT) ** clock, 0.0)
         end = float(self.rate(self.warmup))
         if self.warmup and end > 0:
             worth = np.where(steps < self.warmup, rates * (end / ETA_UNIT) ** (clock - 1), worth)
         return Schedule(steps, worth, self.warmup)
+
+    @cached_property
+    def _pieces(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Steps so close that any power of the rate is nearly straight between them, and the rates there."""
+        bent = np.diff(self.rates) != 0
+        parts = np.where(bent, np.minimum(np.diff(self.steps), PIECES), 1).astype(int)
+        cuts = [np.linspace(a, b, n + 1)[:-1] for a, b, n in zip(self.steps[:-1], self.steps[1:], parts, strict=True)]
+        steps = np.unique(np.round(np.concatenate([*cuts, self.steps[-1:]])))
+        return steps, self.rate(steps)
 
     def tissue_s2(self, steps: ArrayLike, lam: float) -> NDArray[np.float64]:
         """Tissue et al.'s S2 at ``steps``, update by update: the reference that the compressed sum is held to.
