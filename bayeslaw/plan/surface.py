@@ -5,6 +5,7 @@ All in numpy, for a plan asks for a few million losses and no gradient. The law'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Surface:
         self.values = self._values()
         self.members = self._members(group)
         self._fresh: dict[str, np.ndarray] = {}
-        self._cache: dict[tuple[float, str], dict[str, np.ndarray]] = {}
+        self._cache: dict[tuple[float, str], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]] = {}
         self._centred = False
 
     @property
@@ -126,25 +127,26 @@ class Surface:
         which is new too: its deviations are drawn. Of a card with slopes in log N they are those of models of
         ``n_params`` (by default the reference size), broadcast against (S, 1).
         """
-        linked = self._linked(recurrence, budget)
-        if self.sloped:
-            log_n = 0.0 if n_params is None else np.log(n_params) - self.problem.reference["log_n"]
-            moved = {
-                e.symbol: self.values[f"{e.symbol}:slope"][:, None] * log_n for e in self.layout.entries if e.slope
-            }
-            linked = {name: u + moved.get(name, 0.0) for name, u in linked.items()}
-        links = {e.symbol: e.link for e in self.layout.entries}
-        base = {
-            name: np.exp(u) if links[name] == "log" else (1 / (1 + np.exp(-u)) if links[name] == "logit" else u)
-            for name, u in linked.items()
-        }
+        linked, published = self._at_reference(recurrence, budget)
+        if n_params is None or not self.sloped:
+            return published
+        log_n = np.log(n_params) - self.problem.reference["log_n"]
+        moved = {e.symbol: self.values[f"{e.symbol}:slope"][:, None] * log_n for e in self.layout.entries if e.slope}
+        return self._published({name: u + moved.get(name, 0.0) for name, u in linked.items()})
+
+    def _published(self, linked: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Symbol → its values in published units, from those on its link scale."""
+        base: dict[str, np.ndarray] = {}
+        for entry in self.layout.entries:
+            u, link = linked[entry.symbol], entry.link
+            base[entry.symbol] = np.exp(u) if link == "log" else (1 / (1 + np.exp(-u)) if link == "logit" else u)
         return {s: np.asarray(v) for s, v in self.law.published(base, self.problem.data["ref"]).items()}
 
-    def _linked(self, recurrence: float, budget: str) -> dict[str, np.ndarray]:
-        """Symbol → (S, 1) on its link scale, at the reference size."""
+    def _at_reference(self, recurrence: float, budget: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Symbol → (S, 1) at the reference size, on its link scale and in published units; worked out once."""
         if (recurrence, budget) in self._cache:
             return self._cache[recurrence, budget]
-        out: dict[str, np.ndarray] = {}
+        linked: dict[str, np.ndarray] = {}
         for entry in self.layout.entries:
             u = self.values[entry.symbol]
             for level, _ in entry.levels:
@@ -156,9 +158,9 @@ class Surface:
                     u = u + self._deviation(entry.symbol, level, self._budget(budget), f":{budget}")
                 else:
                     u = u + self._deviation(entry.symbol, level, self.members.get(level), "")
-            out[entry.symbol] = u[:, None]
-        self._cache[recurrence, budget] = out
-        return out
+            linked[entry.symbol] = u[:, None]
+        self._cache[recurrence, budget] = linked, self._published(linked)
+        return self._cache[recurrence, budget]
 
     def budgets(self, frame: pd.DataFrame) -> list[str]:
         """Names of the budgets of rows (n_params, tokens, flops), for a card that pools over budgets; else "" each."""
