@@ -31,7 +31,8 @@ class DataSet:
 
     ``runs`` and ``rows`` count what it holds; ``columns`` are those that its table needs; ``source`` is the
     repository and commit whose files it was made from, ``licence`` that repository's; ``sha256`` is the checksum of
-    the table that bayeslaw's own figures were made with.
+    the table that bayeslaw's own figures were made with; ``authors``, where there is one, is the module that makes the
+    table of the authors' own files (``ADDRESS``, ``FILES`` and ``table``).
     """
 
     name: str
@@ -43,6 +44,7 @@ class DataSet:
     licence: str
     sha256: str
     file: str = "runs.csv"
+    authors: Any = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.what} {self.runs:,} runs, {self.rows:,} rows. {self.licence}, from {self.source}."
@@ -75,7 +77,7 @@ _ALL = (
         "Train curves under cosine and WSD schedules of several lengths, 60M to 166M, all in one data order.",
         17, 3_288, "run, n_params, step, tokens, lr, loss",
         "https://github.com/fabian-sp/lr-scheduling at 8ace3a3", "MIT",
-        "65bc90eed2d23ca521bcb89a2a4a80059998aea15fd77fe9c715584a5284af74",
+        "65bc90eed2d23ca521bcb89a2a4a80059998aea15fd77fe9c715584a5284af74", authors=datasets_lr,
     ),
     DataSet(
         "modded-nanogpt",
@@ -126,13 +128,13 @@ def fetch(name: str, address: str | None = None) -> Path:
     if here is not None:
         return here
     address = address or os.environ.get("BAYESLAW_DATA", "")
-    if not address and name == "lr-schedules":
+    if not address and entry.authors:
         return _from_authors(entry, home)
     if not _is_address(address):
         raise FileError(
             f"The data set {name} is not in {folder()}, and no address of a copy is known. {_by_hand(entry, home)}"
         )
-    return _download(f"{address.rstrip('/')}/{name}/{entry.file}", entry, home)
+    return _download(f"{address.rstrip('/')}/{name}/{entry.file}", entry.sha256, home / entry.file, entry, home)
 
 
 def load(name: str) -> Runs:
@@ -178,20 +180,17 @@ def _by_hand(entry: DataSet, home: Path) -> str:
 
 def _from_authors(entry: DataSet, home: Path) -> Path:
     """Fetch the authors' files, make the table, and keep it if it is the right one."""
-    pooch = _pooch(entry, home)
-    with tempfile.TemporaryDirectory() as folder:
-        files = {}
-        for name in datasets_lr.FILES:
-            url = f"{datasets_lr.ADDRESS}/{name}"
-            try:
-                files[name] = Path(pooch.retrieve(url, None, fname=name, path=folder)).read_bytes()
-            except (ValueError, OSError) as error:
-                raise FileError(f"Cannot download {url}: {error}. {_by_hand(entry, home)}") from None
-    made = datasets_lr.table(files)
+    address = entry.authors.ADDRESS
+    with tempfile.TemporaryDirectory() as scratch:
+        files = {
+            name: _download(f"{address}/{name}", None, Path(scratch) / name, entry, home).read_bytes()
+            for name in entry.authors.FILES
+        }
+    made = entry.authors.table(files)
     if hashlib.sha256(made).hexdigest() != entry.sha256:
         raise FileError(
-            f"The files at {datasets_lr.ADDRESS} do not give the table of {entry.name}: its SHA-256 is another. "
-            f"Nothing was kept. {_by_hand(entry, home)}"
+            f"The files at {address} do not give the table of {entry.name}: its SHA-256 is another. Nothing was kept. "
+            f"{_by_hand(entry, home)}"
         )
     home.mkdir(parents=True, exist_ok=True)
     with written_whole(home / entry.file) as draft:
@@ -199,7 +198,8 @@ def _from_authors(entry: DataSet, home: Path) -> Path:
     return home / entry.file
 
 
-def _pooch(entry: DataSet, home: Path) -> Any:
+def _download(url: str, sha256: str | None, target: Path, entry: DataSet, home: Path) -> Path:
+    """Download to ``target``, whole and with the right checksum (None: any) or not at all."""
     try:
         import pooch
     except ImportError:
@@ -207,20 +207,12 @@ def _pooch(entry: DataSet, home: Path) -> Any:
             f"To download {entry.name}, install pooch: pip install 'bayeslaw[fetch]'. {_by_hand(entry, home)}"
         ) from None
     pooch.get_logger().setLevel("WARNING")
-    return pooch
-
-
-def _download(url: str, entry: DataSet, home: Path) -> Path:
-    """Download to ``home``, whole and with the right checksum or not at all."""
-    pooch = _pooch(entry, home)
     try:
-        return Path(pooch.retrieve(url, f"sha256:{entry.sha256}", fname=entry.file, path=home))
-    except ValueError as error:
-        if "hash" not in str(error).lower():
-            raise FileError(f"Cannot download {url}: {error}. {_by_hand(entry, home)}") from None
-        raise FileError(
-            f"What {url} holds is not the table of {entry.name}: its SHA-256 is another. Nothing was kept. "
-            f"{_by_hand(entry, home)}"
-        ) from None
-    except OSError as error:
+        return Path(pooch.retrieve(url, sha256 and f"sha256:{sha256}", fname=target.name, path=target.parent))
+    except (ValueError, OSError) as error:
+        if sha256 and isinstance(error, ValueError) and "hash" in str(error).lower():
+            raise FileError(
+                f"What {url} holds is not the table of {entry.name}: its SHA-256 is another. Nothing was kept. "
+                f"{_by_hand(entry, home)}"
+            ) from None
         raise FileError(f"Cannot download {url}: {error}. {_by_hand(entry, home)}") from None
