@@ -10,21 +10,19 @@ NUTS. Nothing of ``split == 'test'`` is read.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from report import DATA
 
 import bayeslaw as bl
 from bayeslaw import scores
 from bayeslaw.backtest_work import at_mode
 from bayeslaw.cards import load_card
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SCHEDULES = ("constant_24000", "cosine_24000", "wsdcon_9")
 SHARES = (0.2, 0.35, 0.5)
 

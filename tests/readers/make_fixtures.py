@@ -108,10 +108,16 @@ def trackio(out: Path) -> None:
 
 def lightning(out: Path) -> None:
     """``metrics.csv`` of a Trainer with a learning-rate monitor and a validation loop: sparse rows."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    train_lightning(CSVLogger(str(out), name="", version="version_0"), out, steps=STEPS, every=2, decays=True)
+
+
+def train_lightning(logger, out: Path, *, steps: int, every: int, decays: bool) -> None:
+    """Train with Lightning's Trainer, every so many steps logged; ``decays``: the rate falls after 20 steps."""
     import lightning as package
     import torch
     from lightning.pytorch.callbacks import LearningRateMonitor
-    from lightning.pytorch.loggers import CSVLogger
 
     class Model(package.LightningModule):
         def __init__(self):
@@ -127,20 +133,32 @@ def lightning(out: Path) -> None:
 
         def configure_optimizers(self):
             optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3)
+            if not decays:
+                return optimizer
             schedule = torch.optim.lr_scheduler.StepLR(optimizer, 20)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     data = torch.utils.data.DataLoader(torch.zeros(40, 1))
     trainer = package.Trainer(
-        max_steps=STEPS, logger=CSVLogger(str(out), name="", version="version_0"), log_every_n_steps=2,
-        callbacks=[LearningRateMonitor("step")], enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=False, accelerator="cpu", default_root_dir=str(out),
+        max_steps=steps, logger=logger, log_every_n_steps=every, callbacks=[LearningRateMonitor("step")],
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, accelerator="cpu",
+        default_root_dir=str(out),
     )  # fmt: skip
     trainer.fit(Model(), data, data)
 
 
 def transformers(out: Path) -> None:
     """``trainer_state.json`` of a Trainer whose loss is NaN at step 33, between two rows."""
+    train_transformers(
+        out / "output", nan_at=33, max_steps=STEPS, logging_steps=5, save_steps=STEPS, eval_steps=40, report_to=[]
+    )
+    state = out / "output" / f"checkpoint-{STEPS}" / "trainer_state.json"
+    shutil.move(state, out / "trainer_state.json")
+    shutil.rmtree(out / "output")
+
+
+def train_transformers(output: Path, *, nan_at: int | None = None, **arguments) -> None:
+    """Train with transformers' Trainer, whose loss is NaN at the step ``nan_at``."""
     import torch
     from transformers import Trainer, TrainingArguments
 
@@ -151,21 +169,16 @@ def transformers(out: Path) -> None:
             self.calls = 0
 
         def forward(self, x=None, labels=None):
-            if self.training:
-                self.calls += 1
-            step = self.calls
-            value = float("nan") if step == 33 and self.training else loss(step)
+            self.calls += self.training
+            value = float("nan") if self.calls == nan_at and self.training else loss(self.calls)
             return {"loss": self.weight.sum() * 0 + value}
 
-    arguments = TrainingArguments(
-        str(out / "output"), max_steps=STEPS, logging_steps=5, save_steps=STEPS, eval_strategy="steps", eval_steps=40,
-        per_device_train_batch_size=1, report_to=[], use_cpu=True, disable_tqdm=True, learning_rate=1e-3,
+    settings = TrainingArguments(
+        str(output), eval_strategy="steps", per_device_train_batch_size=1, use_cpu=True, disable_tqdm=True,
+        learning_rate=1e-3, **arguments,
     )  # fmt: skip
     data = [{"x": torch.zeros(1), "labels": torch.zeros(1)} for _ in range(40)]
-    Trainer(Model(), arguments, train_dataset=data, eval_dataset=data[:2]).train()
-    state = out / "output" / f"checkpoint-{STEPS}" / "trainer_state.json"
-    shutil.move(state, out / "trainer_state.json")
-    shutil.rmtree(out / "output")
+    Trainer(Model(), settings, train_dataset=data, eval_dataset=data[:2]).train()
 
 
 def dump(database: Path, out: Path, *tables: str) -> None:

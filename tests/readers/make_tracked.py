@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from make_fixtures import loss
+from make_fixtures import loss, train_lightning, train_transformers
 
 LAST = 20_000
 PARTS = ((1, 12_000), (10_001, LAST))
@@ -77,63 +77,23 @@ def transformers(tracker: str, out: Path) -> None:
     os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "TRACKIO_DIR": str(out), "WANDB_DIR": str(out)}
     os.environ |= {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_TRACKING_URI": f"file://{out / 'mlruns'}"}
     os.environ |= {"TENSORBOARD_LOGGING_DIR": str(out / "board")}
-    import torch
-    from transformers import Trainer, TrainingArguments
-
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-            self.calls = 0
-
-        def forward(self, x=None, labels=None):
-            self.calls += self.training
-            return {"loss": self.weight.sum() * 0 + loss(self.calls)}
-
-    arguments = TrainingArguments(
-        str(out / "output"), run_name="tracked", max_steps=60, logging_steps=1, save_strategy="no", use_cpu=True,
-        eval_strategy="steps", eval_steps=20, per_device_train_batch_size=1, report_to=[tracker], disable_tqdm=True,
-        learning_rate=1e-3,
+    train_transformers(
+        out / "output", run_name="tracked", max_steps=60, logging_steps=1, save_strategy="no", eval_steps=20,
+        report_to=[tracker],
     )  # fmt: skip
-    data = [{"x": torch.zeros(1), "labels": torch.zeros(1)} for _ in range(40)]
-    Trainer(Model(), arguments, train_dataset=data, eval_dataset=data[:2]).train()
 
 
 def lightning(tracker: str, out: Path) -> None:
     """60 steps of a Trainer with a learning-rate monitor and a logger of the tracker's."""
     os.environ |= {"WANDB_SILENT": "true", "MLFLOW_ALLOW_FILE_STORE": "true"}
-    import lightning as package
-    import torch
     from lightning.pytorch import loggers
-    from lightning.pytorch.callbacks import LearningRateMonitor
 
     logger = {
         "wandb": lambda: loggers.WandbLogger(name="tracked", offline=True, save_dir=str(out)),
         "tensorboard": lambda: loggers.TensorBoardLogger(str(out), name="board", version="tracked"),
         "mlflow": lambda: loggers.MLFlowLogger(tracking_uri=f"file://{out / 'mlruns'}", run_name="tracked"),
     }[tracker]()
-
-    class Model(package.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.ones(1))
-
-        def training_step(self, batch, _):
-            self.log("train_loss", loss(self.global_step + 1))
-            return (self.weight**2).sum()
-
-        def validation_step(self, batch, _):
-            self.log("val_loss", loss(self.global_step) + 0.1)
-
-        def configure_optimizers(self):
-            return torch.optim.AdamW(self.parameters(), lr=1e-3)
-
-    data = torch.utils.data.DataLoader(torch.zeros(40, 1))
-    trainer = package.Trainer(
-        max_steps=60, logger=logger, log_every_n_steps=1, callbacks=[LearningRateMonitor("step")], accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, default_root_dir=str(out),
-    )  # fmt: skip
-    trainer.fit(Model(), data, data)
+    train_lightning(logger, out, steps=60, every=1, decays=False)
 
 
 if __name__ == "__main__":
