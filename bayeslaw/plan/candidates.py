@@ -100,7 +100,8 @@ def candidates(
         for i in short:
             _complete(frame, int(i), surface, cost)
         same = [surface.budgets(frame.loc[mine]), frame.loc[mine, "recurrence"].to_numpy(float)]
-        for (budget, r), part in pd.Series(mine).groupby(same, sort=False):
+        alike: Any = pd.Series(mine).groupby(same, sort=False)
+        for (budget, r), part in alike:
             at = part.to_numpy()
             n, d = (frame.loc[at, c].to_numpy(float)[None, :] for c in ("n_params", "tokens"))
             log_loss[:, at] = np.log(surface.loss(n, d, r, budget)) + surface.shift(budget)[:, None]
