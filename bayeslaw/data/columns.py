@@ -33,6 +33,8 @@ CANONICAL: dict[str, str] = {
 }
 GATE = re.compile(r"gate_\d+")
 TEXT = ("run", "group", "data_order")
+#: what a run has one value of
+ONE_PER_RUN = ("group", "n_params", "n_params_once", "n_params_recurrent")
 #: names in a message; trackers' tables have hundreds of columns
 SHOWN = 30
 

@@ -22,7 +22,7 @@ from bayeslaw.data.columns import CANONICAL, is_canonical
 from bayeslaw.data.curves import Curves, order_curves
 from bayeslaw.data.facts import COLUMNS, KINDS, facts_frame
 from bayeslaw.data.fingerprint import fingerprint
-from bayeslaw.data.table import Table, column
+from bayeslaw.data.table import Table, as_frame, column
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Runs:
     @classmethod
     def from_frame(
         cls,
-        df: pd.DataFrame | Mapping[str, Any],
+        df: Any,
         *,
         columns: Mapping[str, str] | None = None,
         batch_tokens: float | str | None = None,
@@ -61,11 +61,12 @@ class Runs:
         source: str = "a table",
         **constants: Any,
     ) -> Runs:
-        """Check a DataFrame (or a mapping of columns) and take it in.
+        """Check a table and take it in.
 
         Parameters
         ----------
-        df : one row per logged step. Columns are found by name, the trainers' own included.
+        df : a DataFrame, a mapping of columns, a list of mappings, or a pyarrow or polars table: one row per logged
+            step. Columns are found by name, the trainers' own included; an index with a name counts as a column.
         columns : canonical name → name in ``df``, where finding would fail or choose otherwise.
         batch_tokens : tokens per optimizer step (4e6 or "4M"); then ``tokens`` is step times this. Never assumed.
         need_loss : False for rows to forecast, which have covariates only; all of them count as kept.
@@ -77,11 +78,9 @@ class Runs:
         DataError
             The table breaks the contract; the message names run, column and row.
         """
-        if not isinstance(df, pd.DataFrame):
-            df = pd.DataFrame(dict(df))
         return cls.from_table(
-            Table.of_frame(df),
-            columns=columns,
+            Table.of_frame(as_frame(df, source)),
+            columns=None if columns is None else {name: str(column) for name, column in columns.items()},
             batch_tokens=batch_tokens,
             need_loss=need_loss,
             source=source,
@@ -203,21 +202,18 @@ class Runs:
                 f"this one has shape {mask.shape} and type {mask.dtype}."
             )
         if not mask.any():
-            raise DataError(
-                f"The selection {which if isinstance(which, str) else ''!s} matches no row of {self.source}."
-            )
+            raise DataError(f"The selection{f' {which!r}' if isinstance(which, str) else ''} matches no row.")
         frame = self.frame.loc[mask].reset_index(drop=True)
         facts = self.facts[self.facts["run"].isin(list(set(column(frame, "run"))))].reset_index(drop=True)
         return replace(self, frame=frame, facts=facts)
 
     def select(self, *runs: str) -> Runs:
-        """Some runs by name. DataError names the ones that are not there."""
-        there = set(self.frame["run"])
+        """Some runs by name, ``select("a", "b")``. DataError names the ones that are not there."""
+        there = list(dict.fromkeys(self.frame["run"]))
         missing = [name for name in runs if name not in there]
         if missing or not runs:
-            raise DataError(
-                f"There is no run {', '.join(map(repr, missing)) or 'named'}. There are {_some(self.names)}."
-            )
+            what = f"There is no run {', '.join(map(repr, missing))}." if runs else "No run was named."
+            raise DataError(f'{what} There are {_some(self.names)}: select("<name>", "<another>").')
         return self.where(self.frame["run"].isin(runs).to_numpy())
 
     def curve(self, name: str, exit_step: float | None = None) -> pd.DataFrame:
