@@ -78,6 +78,11 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     DataError
         The table has no curves, or ``rate`` is not between 0 and 1.
     """
+    if not hasattr(runs, "curves"):
+        raise DataError(
+            f"anomalies takes Runs, got {type(runs).__name__}. Read a file with bayeslaw.load(path), or a table with "
+            f"bayeslaw.Runs.from_frame(table)."
+        )
     if not 0 < rate < 1:
         raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
     curves, law = _curves(runs, fit)
@@ -92,7 +97,8 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     events = _attributed([event for name in curves for event in trackers[name]], siblings)
     events += _rewinds(runs) + _gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
-    notes = []
+    axis = _axis(runs)
+    notes = [] if axis == "step" else [f"The table has no steps: start_step and its like count {axis} here."]
     short = [name for name, curve in curves.items() if len(curve.step) < 10 * WARM_UP]
     if short:
         which = "a run" if len(short) == len(curves) else short[0] if len(short) == 1 else f"{len(short)} short runs"
@@ -230,13 +236,18 @@ def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]
     return [event for event in events if not (event.siblings and echo(event))]
 
 
+def _axis(runs: Runs) -> str | None:
+    """The column that rows are counted along: step, else tokens, else flops."""
+    return next((name for name in ("step", "tokens", "flops") if name in runs.frame), None)
+
+
 def _nonfinite(runs: Runs) -> dict[str, np.ndarray]:
-    """Steps of each run's rows that were logged with a loss of NaN or infinity."""
+    """Steps (or tokens, or FLOP, of a table without steps) of each run's rows that were logged with NaN or infinity."""
     named = [str(row["run"]) for row in runs.facts.to_dict(orient="records") if row["kind"] == "nonfinite_loss"]
-    if not named or "step" not in runs.frame:
+    frame, axis = runs.frame, _axis(runs)
+    if not named or axis is None:
         return {}
-    frame = runs.frame
-    run, step = np.asarray(frame["run"], str), np.asarray(frame["step"], float)
+    run, step = np.asarray(frame["run"], str), np.asarray(frame[axis], float)
     bad = ~np.isfinite(np.asarray(frame["loss"], float)) & ~np.asarray(frame["kept"], bool) & np.isfinite(step)
     return {name: np.sort(step[bad & (run == name)]) for name in named}
 
