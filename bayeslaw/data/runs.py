@@ -8,7 +8,6 @@ is derived unless asked for.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +19,8 @@ import pandas as pd
 from bayeslaw.data.build import build
 from bayeslaw.data.columns import CANONICAL, is_canonical
 from bayeslaw.data.curves import Curves, order_curves
-from bayeslaw.data.facts import COLUMNS, KINDS, facts_frame
+from bayeslaw.data.explain import count_of, explain
+from bayeslaw.data.facts import COLUMNS, facts_frame
 from bayeslaw.data.fingerprint import fingerprint
 from bayeslaw.data.table import Table, as_frame, column
 from bayeslaw.errors import DataError
@@ -264,23 +264,7 @@ class Runs:
 
     def explain(self) -> str:
         """How the table was read: columns, notes and facts, in lines of at most 80 characters."""
-        kept = int(self.frame["kept"].to_numpy().sum())
-        lines = _wrap(f"{self.source}: {_runs(len(self.names))}, {len(self.frame):,} rows, {kept:,} of them kept")
-        lines.append("columns")
-        for canonical, name in self.mapping.items():
-            lines += _wrap(canonical if canonical == name else f"{canonical}  from {name!r}", "  ")
-        for note in self.notes:
-            lines += _wrap(note)
-        counts = self.facts.groupby("kind").agg(runs=("run", "nunique"), count=("count", "sum"))
-        if len(counts):
-            lines.append("facts")
-        for kind in [k for k in KINDS if k in counts.index]:
-            runs, count = int(counts.at[kind, "runs"]), int(counts.at[kind, "count"])  # type: ignore[arg-type]
-            what = f"{kind}: {count:,} in {_runs(runs)} ({KINDS[kind]})"
-            lines += _wrap(what, "  ")
-            for message, run in self.facts.loc[self.facts["kind"] == kind, ["message", "run"]].head(3).to_numpy():
-                lines += _wrap(f"{run}: {message}", "    ")
-        return "\n".join(lines)
+        return explain(self)
 
     def __len__(self) -> int:
         """Number of rows, kept or not."""
@@ -288,7 +272,7 @@ class Runs:
 
     def __repr__(self) -> str:
         shape = "one point each" if self.one_point else f"{len(self.curves.order):,} points"
-        return f"<Runs: {_runs(len(self.names))}, {shape}, from {self.source}>"
+        return f"<Runs: {count_of(len(self.names))}, {shape}, from {self.source}>"
 
 
 def _canonical_names(names: list[str]) -> list[str]:
@@ -299,11 +283,3 @@ def _canonical_names(names: list[str]) -> list[str]:
 def _some(names: Sequence[str], show: int = 5) -> str:
     shown = ", ".join(repr(n) for n in names[:show])
     return shown if len(names) <= show else f"{shown} and {len(names) - show:,} more"
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count:,} runs"
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, 80, initial_indent=indent, subsequent_indent=indent + "  ") or [indent]
