@@ -124,9 +124,9 @@ def _levels(levels: Any) -> tuple[float, ...]:
     try:
         found = tuple(float(level) for level in (levels if np.ndim(levels) else [levels]))
     except (TypeError, ValueError):
-        found = ()
+        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {levels!r}.") from None
     if not found or not all(0 < level < 1 for level in found):
-        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {levels!r}.")
+        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {found}.")
     return found
 
 

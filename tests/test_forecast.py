@@ -167,7 +167,7 @@ def test_levels(toy_fit, rows):
     assert {"lo80", "hi80", "lo97.5", "curve_hi97.5"} <= set(found.frame.columns)
     assert "lo50" not in found.frame
     for levels in ([], [0.0], [0.5, 1.0], [90], [float("nan")]):
-        with pytest.raises(FitError, match=r"^levels are fractions between 0 and 1, such as \(0\.5, 0\.9\); got \["):
+        with pytest.raises(FitError, match=r"^levels are fractions between 0 and 1, such as \(0\.5, 0\.9\); got \("):
             forecast(toy_fit, rows("new"), levels=levels)
 
 

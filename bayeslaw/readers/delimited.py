@@ -7,6 +7,7 @@ import io
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 
@@ -17,6 +18,8 @@ from bayeslaw.readers.source import Source
 
 #: Arrow settles a column's type on its first block, so a block holds some 200,000 rows
 BLOCK = 1 << 24
+#: how programs write a whole number that they hold as a float; an id such as 12e3 has no sign
+_FLOAT = re.compile(r"\d{1,15}\.0|\d(\.\d+)?e\+(0\d|1[0-5])")
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 
 
@@ -35,7 +38,8 @@ def read(source: Source) -> Table:
     delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))
     skipped: list[pc.InvalidRow] = []
     columns = _column_names(header, delimiter)
-    text = {column: pa.string() for column in columns if column in _names(columns) | source.texts}
+    named = _names(columns) | source.texts
+    text = {column: pa.string() for column in columns if column in named}
     while True:
         skipped.clear()
         try:
@@ -52,7 +56,10 @@ def read(source: Source) -> Table:
             text[column] = pa.string()  # the cell that is no number is named later, with its run
     torn = _torn(data, name, skipped)
     empty = {c: _nulls(table.column(i)) for i, c in enumerate(table.column_names) if table.column(i).null_count}
-    return Table(table.to_pandas(), empty, np.arange(1, table.num_rows + 1), torn)
+    frame = table.to_pandas()
+    for column in named.intersection(frame.columns):
+        frame[column] = _whole_numbers(frame[column])
+    return Table(frame, empty, np.arange(1, table.num_rows + 1), torn)
 
 
 def _names(columns: list[str]) -> set[str]:
@@ -62,6 +69,21 @@ def _names(columns: list[str]) -> set[str]:
     except DataError:  # said by whoever takes the table
         return set()
     return {found[name] for name in TEXT if name in found}
+
+
+def _whole_numbers(names: pd.Series) -> pd.Series:
+    """The names, with whole numbers that somebody's program wrote as floats (3.0, 5e+07) written as what they are.
+
+    Only where all names are numbers, and no two of them become one.
+    """
+    once = [str(name) for name in names.dropna().unique()]
+    try:
+        whole = {name: f"{float(name):.0f}" for name in once if float(name) % 1 == 0 and _FLOAT.fullmatch(name)}
+    except ValueError:  # some are words
+        return names
+    if not whole or len({whole.get(name, name) for name in once}) < len(once):
+        return names
+    return names.replace(whole)
 
 
 def _check_text(data: bytes, name: str) -> None:

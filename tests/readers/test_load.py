@@ -233,6 +233,19 @@ def test_names_made_of_digits_stay_as_they_are_written(tmp_path):
         assert runs.frame["kept"].all()
 
 
+def test_whole_numbers_written_as_floats_are_the_same_names(tmp_path):
+    """A table that went through pandas has 50000000.0 where the log had 5e+07; runs keep their names all the same."""
+    path = tmp_path / "runs.csv"
+    for names, wanted in (
+        (["5e+07", "2e+08"], ("50000000", "200000000")),
+        (["50000000.0", "200000000.0"], ("50000000", "200000000")),
+        (["5.0", "5"], ("5.0", "5")),
+        (["5.0", "five"], ("5.0", "five")),
+    ):
+        path.write_text("run,step,loss\n" + "".join(f"{name},{k},{3 - k}\n" for name in names for k in (1, 2)))
+        assert load(path).names == wanted
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
