@@ -172,6 +172,8 @@ class Backtest:
         return f"<Backtest by {self.meta.get('by', '?')}: {len(self.models)} contestants on {runs:,} runs>"
 
     def __str__(self) -> str:
+        from bayeslaw.backtest_text import describe
+
         return describe(self)
 
 
@@ -218,40 +220,6 @@ def _skills(block: list[dict[str, Any]], models: set[str]) -> list[dict[str, Any
             row[f"best_{name}"] = best["model"] if ours and best else None
             row[f"{name}_skill"] = 1 - row[score] / best[score] if ours and best else np.nan
     return block
-
-
-def describe(result: Backtest) -> str:
-    """The summary as lines of about 100 characters: coverage, width, scores, skill."""
-    lines = []
-    for level, part in result.summary().groupby("level", sort=False):
-        runs, curves = int(part["runs"].max()), int(part["curves"].max())
-        what = "observed losses" if level == "raw" else "smoothed curves"
-        lines.append(f"{what}: {curves:,} curves of {runs:,} runs")
-        lines.append(
-            f"  {'':<26}{'90 % covers':>12}{'95 % interval':>15}{'width %':>9}{'int. score':>11}{'CRPS':>9}{'RMSE':>9}"
-        )
-        for row in part.to_dict(orient="records"):
-            span = f"{row['cover90_lo']:.2f}-{row['cover90_hi']:.2f}" if row["cover90_lo"] == row["cover90_lo"] else "-"
-            lines.append(
-                f"  {row['model']:<26}{row['cover90']:>12.2f}{span:>15}{100 * row['relative_width']:>9.2f}"
-                f"{row['interval_score']:>11.4f}{row['crps']:>9.4f}{row['rmse']:>9.4f}"
-            )
-            if isinstance(row["best_crps"], str):
-                lines.append(
-                    f"    CRPS {_than(row['crps_skill'], row['best_crps'])}, interval score "
-                    f"{_than(row['interval_skill'], row['best_interval'])}"
-                )
-    skipped = {u["model"]: u["skipped"] for u in result.units if "skipped" in u}
-    lines += [f"left out: {model} ({why})" for model, why in skipped.items() if model not in result.models]
-    bad = [u for u in result.units if u.get("ok") is False]
-    if bad:
-        total = sum("ok" in u for u in result.units)
-        lines.append(f"{len(bad):,} of {total:,} fits did not pass all checks of their sampling; see .units.")
-    return "\n".join(lines)
-
-
-def _than(skill: float, other: str) -> str:
-    return f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'} than {other}"
 
 
 def _records(frame: Frame) -> list[dict[str, Any]]:

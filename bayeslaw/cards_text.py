@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bayeslaw.laws import Law, get_law
 
 if TYPE_CHECKING:
-    from bayeslaw.cards import Card, Parameter, Prior, Reasoned
+    from bayeslaw.cards import Card
+    from bayeslaw.cards_prior import Parameter, Prior, Reasoned
 
 WIDTH = 80
 EFFECTS = {"level": "relative shift of the whole curve"}

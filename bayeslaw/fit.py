@@ -186,6 +186,16 @@ def fit(
     return Fit(card, problem, found.z, found.stats, meta)
 
 
+def checked(fit: Any) -> Fit:
+    """``fit`` itself; FitError for what is none, such as the path of one."""
+    if not isinstance(fit, Fit):
+        raise FitError(
+            f"A Fit is needed here, not {type(fit).__name__}. Make one with bayeslaw.fit(runs), or read a saved one "
+            f"with bayeslaw.load_fit(path)."
+        )
+    return fit
+
+
 def whole(name: str, value: Any, least: int) -> int:
     """``value`` as an int; FitError unless it is a whole number from ``least`` to below 2^63."""
     if (

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.columns import ONE_PER_RUN, TEXT
 from bayeslaw.data.runs import Runs
+from bayeslaw.data.table import as_frame
+from bayeslaw.data.units import exact
 from bayeslaw.engine.conditioning import conditioned
-from bayeslaw.errors import FitError
-from bayeslaw.fit import Fit, whole
+from bayeslaw.errors import DataError, FitError
+from bayeslaw.fit import Fit, checked, whole
 from bayeslaw.laws import Schedule
 from bayeslaw.reach import untested
 
@@ -96,18 +99,18 @@ def forecast(
         The rows lack a column that the law needs, a level is not between 0 and 1, or ``draws`` or ``seed`` is no
         whole number from 1 or 0.
     DataError
-        ``at`` or ``given`` breaks the data contract.
+        ``at`` or ``given`` breaks the data contract, or gives a run another size or group than it is known to have.
     """
     import jax
 
-    levels = tuple(float(level) for level in levels)
-    if not levels or not all(0 < level < 1 for level in levels):
-        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {levels}.")
+    checked(fit)
+    levels = _levels(levels)
     seed, draws = whole("seed", seed, 0), whole("draws", draws, 1)
-    rows = _rows(at)
-    known = None if given is None else (given if isinstance(given, Runs) else Runs.from_frame(given))
+    known = None if given is None else (given if isinstance(given, Runs) else Runs.from_frame(given, source="given"))
+    rows = _rows(at, fit, known)
     rng = np.random.default_rng(seed)
-    with jax.enable_x64(True):
+    # where the noise has heavy tails, a draw of a loss may be beyond all numbers: it is infinite then, as it should be
+    with jax.enable_x64(True), np.errstate(over="ignore"):
         curve, observed, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
     frame = _summary(rows.frame, curve, observed, levels)
     if backtest is not False:
@@ -117,12 +120,54 @@ def forecast(
     return Band(frame, curve, observed, levels, tuple(notes))
 
 
-def _rows(at: Runs | pd.DataFrame) -> Runs:
-    if isinstance(at, Runs):
-        return at
-    table = pd.DataFrame(at)
-    # rows to forecast may carry a loss (held-out rows do): it is not looked at, so it need not be valid either
-    return Runs.from_frame(table.drop(columns=["loss"], errors="ignore"), need_loss=False, source="at")
+def _levels(levels: Any) -> tuple[float, ...]:
+    try:
+        found = tuple(float(level) for level in (levels if np.ndim(levels) else [levels]))
+    except (TypeError, ValueError):
+        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {levels!r}.") from None
+    if not found or not all(0 < level < 1 for level in found):
+        raise FitError(f"levels are fractions between 0 and 1, such as (0.5, 0.9); got {found}.")
+    return found
+
+
+def _rows(at: Any, fit: Fit, known: Runs | None) -> Runs:
+    """``at`` as Runs. DataError where it gives a run another size or group than it is known to have."""
+    rows = at
+    if not isinstance(at, Runs):
+        # rows to forecast may carry a loss (held-out rows do): it is not looked at, so it need not be valid either
+        table = as_frame(at, "at").drop(columns=["loss"], errors="ignore")
+        rows = Runs.from_frame(table, need_loss=False, source="at")
+    problem = _contradiction(rows, fit, known)
+    if problem is None:
+        return rows
+    if "run" in rows.mapping:
+        raise DataError(problem)
+    # a name that nobody gave is no claim to be the run that was called so when it was fitted without one
+    return replace(rows, frame=rows.frame.assign(run="new " + rows.frame["run"]))
+
+
+def _contradiction(rows: Runs, fit: Fit, known: Runs | None) -> str | None:
+    """A sentence where a run of ``at`` is another model, or on another corpus, than what is known of that run.
+
+    What is known of a run counts for the rows asked for under its name, so that a mistyped size would be told the
+    wrong run's deviations. An empty cell says nothing, and does not contradict.
+    """
+    asked = rows.frame.groupby("run", sort=False).first()
+    there = {"the fit": fit.problem.bins} if known is None else {"the fit": fit.problem.bins, "given": known.frame}
+    for where, frame in there.items():
+        told = frame.groupby("run", sort=False).first()
+        both = asked.index.intersection(told.index)
+        for name in [c for c in ONE_PER_RUN if c in asked and c in told]:
+            mine, theirs = asked.loc[both, name], told.loc[both, name]
+            alike = mine == theirs if name in TEXT else np.isclose(mine, theirs, rtol=1e-6)
+            apart = both[np.asarray(~alike & mine.notna() & theirs.notna(), bool)]
+            if len(apart):
+                run = apart[0]
+                return (
+                    f"Run {run!r}: {name} is {exact(asked.at[run, name])} in at, but {exact(told.at[run, name])} in "
+                    f"{where}. A run of that name is continued: give another run another name."
+                )
+    return None
 
 
 def _summary(frame: pd.DataFrame, curve: np.ndarray, observed: np.ndarray, levels: tuple[float, ...]) -> pd.DataFrame:

@@ -120,6 +120,22 @@ def test_a_reader_that_leaves_is_no_error():
     assert (process.wait(), stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_a_full_disk_is_no_defect_of_ours():
+    command, env = shell("laws")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "bayeslaw: the answer could not be written: No space left on device.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closing a stream is the shell's")
+def test_a_closed_stdout_is_no_defect_of_ours():
+    command, env = shell("laws")
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], env=env, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_is_quick():
     """CPU time, not wall time: the test says nothing about what else the computer does (benchmarks/startup.py does)."""
     resource = pytest.importorskip("resource", reason="CPU time of a child process needs Unix")

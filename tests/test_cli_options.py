@@ -107,6 +107,11 @@ def test_what_all_rows_of_a_wide_table_share_stands_above_it(capsys):
     assert table[1].split() == ["llama-2.8b-c4-lr2e-4", "2.8B", "20,000", "2.3786"]
 
 
+def test_an_empty_column_that_all_rows_share_is_not_said(capsys):
+    emit_table([*HEADER, ""], [[*row, ""] for row in LONG], left=2)
+    assert capsys.readouterr().out.startswith("group c4, tokens 40B, 90 % band 2.3786 - 2.3999\n")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_wide_table_fits_and_keeps_every_cell(count, capsys):
     rows = [[*row[:5], "x" * (20 + i), row[6]] for i, row in enumerate(LONG[:count])]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayeslaw import Runs, forecast
-from bayeslaw.errors import FitError
+from bayeslaw.errors import DataError, FitError
 
 DRAWS = 200
 FAR = np.array([30_000.0, 60_000.0, 120_000.0])
@@ -241,3 +241,65 @@ def test_few_given_rows_leave_most_of_the_noise_of_the_fitted_runs(toy_fit, rows
     at = rows("new", steps=np.linspace(11_000, 12_000, 20).round())
     found = forecast(toy_fit, at, noisy(6), draws=DRAWS)
     assert 0.003 < np.log(found.observed / found.curve).std() < 0.012
+
+
+# --- who is asked for ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [{"n_params": 9e8}, {"group": "web"}])
+def test_a_known_run_cannot_be_asked_for_as_another_model(toy_fit, rows, change):
+    """Else a mistyped size would be told the deviations of a run that it is not."""
+    name = next(iter(change))
+    asked = rows("c4-3e+08").assign(**change)
+    with pytest.raises(DataError, match=rf"Run 'c4-3e\+08': {name} is .* in at, but .* in the fit. A run of that name"):
+        forecast(toy_fit, asked, draws=DRAWS)
+    with pytest.raises(DataError, match=rf"Run 'new': {name} is .* in at, but .* in given"):
+        forecast(toy_fit, rows("new").assign(**change), rows("new", steps=[500, 900]).assign(loss=3.0), draws=DRAWS)
+
+
+def test_sizes_that_differ_by_rounding_are_one_size(toy_fit, rows):
+    asked = rows("c4-3e+08").astype({"n_params": "float32"}).assign(n_params=lambda t: t["n_params"] * (1 + 2e-7))
+    assert len(forecast(toy_fit, asked, draws=DRAWS).frame) == len(FAR)
+
+
+def test_rows_without_a_name_are_no_claim_to_a_fitted_run(toy_fit, rows):
+    at = rows("any", n_params=9e8).drop(columns="run")
+    bins = toy_fit.problem.bins.replace({"run": {"c4-3e+08": "run"}})
+    renamed = dataclasses.replace(toy_fit, problem=dataclasses.replace(toy_fit.problem, bins=bins))
+    assert set(forecast(renamed, at, draws=DRAWS).frame["run"]) == {"new run"}
+
+
+def test_rows_may_come_as_a_list_or_with_their_names_in_the_index(toy_fit, rows):
+    at = rows("c4-3e+08")
+    plain = forecast(toy_fit, at, draws=DRAWS).frame
+    for form in (at.to_dict("records"), at.set_index(["run", "step"])):
+        pd.testing.assert_frame_equal(forecast(toy_fit, form, draws=DRAWS).frame, plain)
+
+
+@pytest.mark.parametrize("levels", ["high", (50, 90), None, (0.5, "x")])
+def test_levels_that_are_none_are_refused(toy_fit, rows, levels):
+    with pytest.raises(FitError, match="levels are fractions between 0 and 1"):
+        forecast(toy_fit, rows("new"), levels=levels, draws=DRAWS)
+
+
+def test_one_level_may_stand_alone(toy_fit, rows):
+    assert forecast(toy_fit, rows("new"), levels=0.8, draws=DRAWS).levels == (0.8,)
+
+
+def test_a_path_is_neither_a_fit_nor_rows(toy_fit, rows):
+    with pytest.raises(FitError, match=r"A Fit is needed here, not str. .* bayeslaw.load_fit\(path\)"):
+        forecast("fit.nc", rows("new"))
+    with pytest.raises(DataError, match="Cannot take str for at"):
+        forecast(toy_fit, "future.csv")
+
+
+def test_an_infinite_draw_is_no_warning(toy_fit, rows, monkeypatch):
+    """Student-t noise of a fit of single points reaches beyond the largest number; warnings are errors here."""
+    from bayeslaw.engine import conditioning
+
+    monkeypatch.setattr(
+        conditioning, "_noise", lambda question, z, sd, rng: np.where(rng.random(sd.shape) < 0.01, 1e3, 0)
+    )
+    found = forecast(toy_fit, rows("new"), draws=DRAWS)
+    assert np.isinf(found.observed).any()
+    assert np.isfinite(found.frame["hi90"]).all()

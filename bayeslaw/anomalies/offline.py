@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bayeslaw.anomalies.bank import WARM_UP, Bank
-from bayeslaw.anomalies.events import COLUMNS, Event, sentence
+from bayeslaw.anomalies.events import COLUMNS, Event
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
-from bayeslaw.anomalies.gradients import Gradients
+from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, nonfinite, rewinds
 from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
 from bayeslaw.anomalies.tracker import Row, Tracker
 from bayeslaw.errors import DataError
@@ -78,6 +78,11 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     DataError
         The table has no curves, or ``rate`` is not between 0 and 1.
     """
+    if not hasattr(runs, "curves"):
+        raise DataError(
+            f"anomalies takes Runs, got {type(runs).__name__}. Read a file with bayeslaw.load(path), or a table with "
+            f"bayeslaw.Runs.from_frame(table)."
+        )
     if not 0 < rate < 1:
         raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
     curves, law = _curves(runs, fit)
@@ -87,12 +92,13 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
             f"logged step by step."
         )
     siblings = align(curves)
-    trackers, rows, hard = _pass(curves, law, siblings, rate, _nonfinite(runs))
-    _add_tokens(rows, runs)
+    trackers, rows, hard = _pass(curves, law, siblings, rate, nonfinite(runs))
+    add_tokens(rows, runs)
     events = _attributed([event for name in curves for event in trackers[name]], siblings)
-    events += _rewinds(runs) + _gradients(runs, rate)
+    events += rewinds(runs) + gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
-    notes = []
+    axis = axis_of(runs)
+    notes = [] if axis == "step" else [f"The table has no steps: start_step and its like count {axis} here."]
     short = [name for name, curve in curves.items() if len(curve.step) < 10 * WARM_UP]
     if short:
         which = "a run" if len(short) == len(curves) else short[0] if len(short) == 1 else f"{len(short)} short runs"
@@ -228,54 +234,3 @@ def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]
         return False
 
     return [event for event in events if not (event.siblings and echo(event))]
-
-
-def _nonfinite(runs: Runs) -> dict[str, np.ndarray]:
-    """Steps of each run's rows that were logged with a loss of NaN or infinity."""
-    named = [str(row["run"]) for row in runs.facts.to_dict(orient="records") if row["kind"] == "nonfinite_loss"]
-    if not named or "step" not in runs.frame:
-        return {}
-    frame = runs.frame
-    run, step = np.asarray(frame["run"], str), np.asarray(frame["step"], float)
-    bad = ~np.isfinite(np.asarray(frame["loss"], float)) & ~np.asarray(frame["kept"], bool) & np.isfinite(step)
-    return {name: np.sort(step[bad & (run == name)]) for name in named}
-
-
-def _add_tokens(rows: Mapping[str, pd.DataFrame], runs: Runs) -> None:
-    """Tokens beside the steps of each run's judged rows, where the table knows both."""
-    if "tokens" not in runs.frame or "step" not in runs.frame:
-        return
-    for name in set(rows) & set(runs.names):
-        part: Any = runs.curve(name)[["step", "tokens"]].dropna()
-        part = part[~part["step"].duplicated()]
-        if len(part):
-            rows[name]["tokens"] = part.set_index("step")["tokens"].reindex(rows[name]["step"]).to_numpy()
-
-
-def _gradients(runs: Runs, rate: float) -> list[Event]:
-    """Warnings from the gradient norms of each run that logs them."""
-    if "grad_norm" not in runs.frame or "step" not in runs.frame:
-        return []
-    out: list[Event] = []
-    for name in runs.names:
-        part = runs.curve(name)
-        step, norm = part["step"].to_numpy(float), part["grad_norm"].to_numpy(float)
-        if not np.isfinite(norm).any():
-            continue
-        gradients = Gradients(rate)
-        for at, value in zip(step.tolist(), norm.tolist(), strict=True):
-            if at > 0:
-                out += gradients.judge(name, at, at, value)
-    return out
-
-
-def _rewinds(runs: Runs) -> list[Event]:
-    nan = float("nan")
-    out = []
-    for fact in runs.facts.to_dict(orient="records"):
-        if fact["kind"] != "rewind":
-            continue
-        run, step = str(fact["run"]), float(str(fact["step"]))
-        event = Event(run, "rewind", 1.0, step, step, step, nan, nan, 30.0, nan, nan, nan, nan, nan, 0, step, False)
-        out.append(replace(event, message=sentence(event)))
-    return out

@@ -7,6 +7,7 @@ input, or a defect of bayeslaw; 130 interrupted. A traceback is shown only for a
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -19,6 +20,8 @@ from typing import Any
 
 import click
 
+#: a disk that is full, or a share of it that is used up
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 OK, BAD_NEWS, NO_ANSWER, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -61,7 +64,8 @@ class GuardedGroup(click.Group):
         """Run the command; a reader of our stdout that has left, as `head` does, ends it without complaint."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is None where the shell closed it, as in `bayeslaw ... >&-`
+                sys.stdout.flush()
             return result
         except BrokenPipeError:
             _silence_stdout()
@@ -99,6 +103,9 @@ def _explain(error: Exception, debug: bool) -> int:
         say(str(error))
     elif isinstance(error, OSError) and error.filename is not None:
         say(f"{error.filename}: {error.strerror}.")
+    elif isinstance(error, OSError) and error.errno in _FULL:
+        say(f"the answer could not be written: {error.strerror}.")
+        _silence_stdout()
     elif debug:
         traceback.print_exception(error)
     else:

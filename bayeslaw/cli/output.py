@@ -65,9 +65,10 @@ def rows_of(frame: Any) -> list[dict[str, Any]]:
     return [plain(row) for row in frame.to_dict(orient="records")]
 
 
-def emit_json(schema: str, columns: Sequence[str], **content: Any) -> None:
-    """Print one JSON document: its schema (name/version), the units of ``columns``, and the content."""
-    units = {column: unit_of(column) for column in columns if unit_of(column)}
+def emit_json(schema: str, columns: Sequence[str] | Mapping[str, str], **content: Any) -> None:
+    """Print one JSON document: its schema (name/version), the units of ``columns`` or these units, and the content."""
+    named = columns if isinstance(columns, Mapping) else {column: unit_of(column) for column in columns}
+    units = {column: unit for column, unit in named.items() if unit}
     document = {"schema": f"bayeslaw.{schema}/1", "units": units, **plain(content)}
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
@@ -130,7 +131,7 @@ def _say_once(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -
         same.pop()
     if not same or len(same) == len(header):
         return list(header), list(rows), left
-    said = ", ".join(f"{header[i]} {rows[0][i]}".strip() for i in same)
+    said = ", ".join(filter(None, (f"{header[i]} {rows[0][i]}".strip() for i in same)))
     click.echo(textwrap.fill(said, WIDTH, break_on_hyphens=False))
     kept = [i for i in range(len(header)) if i not in same]
     return [header[i] for i in kept], [[row[i] for i in kept] for row in rows], sum(i < left for i in kept)

@@ -116,7 +116,7 @@ def emit_plan(found: Any) -> None:
     rates, choice = found.rates, found.choice
     emit_json(
         "plan",
-        [],
+        UNITS,
         flops=found.flops,
         device_hours=rates.hours(found.flops),
         days=rates.days(found.flops),
@@ -142,7 +142,14 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
         found = target(fit, loss, **how)
     except TargetError as error:
         if as_json:
-            emit_json("target", [], target_loss=loss, unreachable=error.probability, flops=None, notes=[str(error)])
+            emit_json(
+                "target",
+                {"flops": UNITS["flops"], "target_loss": UNITS["loss"]},
+                target_loss=loss,
+                unreachable=error.probability,
+                flops=None,
+                notes=[str(error)],
+            )
         say(str(error))
         ctx.exit(BAD_NEWS)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
@@ -53,6 +54,8 @@ def watch(
     """
     from bayeslaw.anomalies.watch import Watch, line_of
 
+    if once and not Path(path).exists():  # without --once a log that is not there yet is waited for
+        raise click.UsageError(f"There is no file {path}, and --once judges what is in it now.")
     events, state = events or f"{path}.events.jsonl", state or f"{path}.watch.json"
     writable(events)
     writable(state)

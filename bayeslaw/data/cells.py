@@ -9,7 +9,11 @@ from bayeslaw.data import units
 from bayeslaw.errors import DataError
 
 _MISSING = {"", "none", "null", "na", "n/a", "<na>"}
-_BELOW = {"loss": "a cross-entropy in nats is never negative", "step": "steps count up from 0"}
+_BELOW = {
+    "loss": "a cross-entropy in nats is never negative",
+    "step": "steps count up from 0",
+    "lr": "a rate is never negative",
+}
 #: a person may write these as "70B" in a table
 _HUMAN = ("n_params", "n_params_once", "n_params_recurrent", "tokens", "flops")
 
@@ -30,6 +34,13 @@ def as_numbers(column: pd.Series, name: str, source_name: str, where) -> tuple[n
         if pd.api.types.is_complex_dtype(column.dtype):
             raise DataError(f"Column {source_name!r} holds complex numbers, but {name} is a real number.")
         return column.to_numpy(dtype=np.float64, na_value=np.nan), empty
+    odd = np.fromiter((isinstance(cell, list | dict | set | np.ndarray) for cell in column), bool, len(column))
+    if odd.any():  # a table inside a cell: it cannot be told apart from others, nor be a number
+        row = int(np.argmax(odd))
+        raise DataError(
+            f"{where(row)}: column {source_name!r} holds {_short(column.iloc[row])}, but {name} must be a number. "
+            f"Give one row per logged step, each cell one value."
+        )
     codes, texts = pd.factorize(column, use_na_sentinel=True)
     values = np.full(len(texts) + 1, np.nan)
     blank = np.zeros(len(texts) + 1, bool)
@@ -81,7 +92,7 @@ def check_range(values: np.ndarray, name: str, where) -> None:
     """Raise DataError for a value that the column cannot have; NaN passes (unknown)."""
     if name in ("tokens", "n_params", "n_params_recurrent", "recurrence", "exit_step"):
         bad, rule = values <= 0, "must be above zero"
-    elif name in ("loss", "step", "n_params_once", "flops", "grad_norm"):
+    elif name in ("loss", "step", "n_params_once", "flops", "grad_norm", "lr"):
         bad, rule = values < 0, _BELOW.get(name, "cannot be negative")
     else:
         return

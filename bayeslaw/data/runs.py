@@ -8,7 +8,6 @@ is derived unless asked for.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,9 +19,10 @@ import pandas as pd
 from bayeslaw.data.build import build
 from bayeslaw.data.columns import CANONICAL, is_canonical
 from bayeslaw.data.curves import Curves, order_curves
-from bayeslaw.data.facts import COLUMNS, KINDS, facts_frame
+from bayeslaw.data.explain import count_of, explain
+from bayeslaw.data.facts import COLUMNS, facts_frame
 from bayeslaw.data.fingerprint import fingerprint
-from bayeslaw.data.table import Table, column
+from bayeslaw.data.table import Table, as_frame, column
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Runs:
     @classmethod
     def from_frame(
         cls,
-        df: pd.DataFrame | Mapping[str, Any],
+        df: Any,
         *,
         columns: Mapping[str, str] | None = None,
         batch_tokens: float | str | None = None,
@@ -61,11 +61,12 @@ class Runs:
         source: str = "a table",
         **constants: Any,
     ) -> Runs:
-        """Check a DataFrame (or a mapping of columns) and take it in.
+        """Check a table and take it in.
 
         Parameters
         ----------
-        df : one row per logged step. Columns are found by name, the trainers' own included.
+        df : a DataFrame, a mapping of columns, a list of mappings, or a pyarrow or polars table: one row per logged
+            step. Columns are found by name, the trainers' own included; an index with a name counts as a column.
         columns : canonical name → name in ``df``, where finding would fail or choose otherwise.
         batch_tokens : tokens per optimizer step (4e6 or "4M"); then ``tokens`` is step times this. Never assumed.
         need_loss : False for rows to forecast, which have covariates only; all of them count as kept.
@@ -77,11 +78,9 @@ class Runs:
         DataError
             The table breaks the contract; the message names run, column and row.
         """
-        if not isinstance(df, pd.DataFrame):
-            df = pd.DataFrame(dict(df))
         return cls.from_table(
-            Table.of_frame(df),
-            columns=columns,
+            Table.of_frame(as_frame(df, source)),
+            columns=None if columns is None else {name: str(column) for name, column in columns.items()},
             batch_tokens=batch_tokens,
             need_loss=need_loss,
             source=source,
@@ -203,21 +202,18 @@ class Runs:
                 f"this one has shape {mask.shape} and type {mask.dtype}."
             )
         if not mask.any():
-            raise DataError(
-                f"The selection {which if isinstance(which, str) else ''!s} matches no row of {self.source}."
-            )
+            raise DataError(f"The selection{f' {which!r}' if isinstance(which, str) else ''} matches no row.")
         frame = self.frame.loc[mask].reset_index(drop=True)
         facts = self.facts[self.facts["run"].isin(list(set(column(frame, "run"))))].reset_index(drop=True)
         return replace(self, frame=frame, facts=facts)
 
     def select(self, *runs: str) -> Runs:
-        """Some runs by name. DataError names the ones that are not there."""
-        there = set(self.frame["run"])
+        """Some runs by name, ``select("a", "b")``. DataError names the ones that are not there."""
+        there = list(dict.fromkeys(self.frame["run"]))
         missing = [name for name in runs if name not in there]
         if missing or not runs:
-            raise DataError(
-                f"There is no run {', '.join(map(repr, missing)) or 'named'}. There are {_some(self.names)}."
-            )
+            what = f"There is no run {', '.join(map(repr, missing))}." if runs else "No run was named."
+            raise DataError(f'{what} There are {_some(self.names)}: select("<name>", "<another>").')
         return self.where(self.frame["run"].isin(runs).to_numpy())
 
     def curve(self, name: str, exit_step: float | None = None) -> pd.DataFrame:
@@ -268,23 +264,7 @@ class Runs:
 
     def explain(self) -> str:
         """How the table was read: columns, notes and facts, in lines of at most 80 characters."""
-        kept = int(self.frame["kept"].to_numpy().sum())
-        lines = _wrap(f"{self.source}: {_runs(len(self.names))}, {len(self.frame):,} rows, {kept:,} of them kept")
-        lines.append("columns")
-        for canonical, name in self.mapping.items():
-            lines += _wrap(canonical if canonical == name else f"{canonical}  from {name!r}", "  ")
-        for note in self.notes:
-            lines += _wrap(note)
-        counts = self.facts.groupby("kind").agg(runs=("run", "nunique"), count=("count", "sum"))
-        if len(counts):
-            lines.append("facts")
-        for kind in [k for k in KINDS if k in counts.index]:
-            runs, count = int(counts.at[kind, "runs"]), int(counts.at[kind, "count"])  # type: ignore[arg-type]
-            what = f"{kind}: {count:,} in {_runs(runs)} ({KINDS[kind]})"
-            lines += _wrap(what, "  ")
-            for message, run in self.facts.loc[self.facts["kind"] == kind, ["message", "run"]].head(3).to_numpy():
-                lines += _wrap(f"{run}: {message}", "    ")
-        return "\n".join(lines)
+        return explain(self)
 
     def __len__(self) -> int:
         """Number of rows, kept or not."""
@@ -292,7 +272,7 @@ class Runs:
 
     def __repr__(self) -> str:
         shape = "one point each" if self.one_point else f"{len(self.curves.order):,} points"
-        return f"<Runs: {_runs(len(self.names))}, {shape}, from {self.source}>"
+        return f"<Runs: {count_of(len(self.names))}, {shape}, from {self.source}>"
 
 
 def _canonical_names(names: list[str]) -> list[str]:
@@ -303,11 +283,3 @@ def _canonical_names(names: list[str]) -> list[str]:
 def _some(names: Sequence[str], show: int = 5) -> str:
     shown = ", ".join(repr(n) for n in names[:show])
     return shown if len(names) <= show else f"{shown} and {len(names) - show:,} more"
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count:,} runs"
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, 80, initial_indent=indent, subsequent_indent=indent + "  ") or [indent]

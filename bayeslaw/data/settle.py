@@ -8,8 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.columns import ONE_PER_RUN
 from bayeslaw.data.curves import Ids, axis_values, check_axis, identify, superseded
 from bayeslaw.data.facts import Ledger
+from bayeslaw.data.units import exact
 from bayeslaw.errors import DataError, DataWarning
 
 HIGH_LOSS = 15.0
@@ -20,7 +22,7 @@ def check_identity(frame: pd.DataFrame, where: Callable[[int], str]) -> None:
     """A run has one group and one number of parameters."""
     run, _ = pd.factorize(frame["run"])
     first = np.unique(run, return_index=True)[1]
-    for name in ("group", "n_params", "n_params_once", "n_params_recurrent"):
+    for name in ONE_PER_RUN:
         if name not in frame:
             continue
         codes, _ = pd.factorize(frame[name])
@@ -30,8 +32,9 @@ def check_identity(frame: pd.DataFrame, where: Callable[[int], str]) -> None:
             row = int(np.argmax(other))
             start = int(first[run[row]])
             raise DataError(
-                f"{where(row)}: {name} is {frame[name].iat[row]}, but row {frame['row'].iat[start]:,} of the same run "
-                f"says {frame[name].iat[start]}. Runs that differ in {name} need different names in the run column."
+                f"{where(row)}: {name} is {exact(frame[name].iat[row])}, but row {frame['row'].iat[start]:,} of the "
+                f"same run says {exact(frame[name].iat[start])}. Runs that differ in {name} need "
+                f"different names in the run column."
             )
 
 

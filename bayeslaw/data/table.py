@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+
+from bayeslaw.errors import DataError
 
 
 def column(frame: pd.DataFrame, name: object) -> pd.Series:
@@ -14,6 +18,39 @@ def column(frame: pd.DataFrame, name: object) -> pd.Series:
     found = frame[name]  # type: ignore[index]
     assert isinstance(found, pd.Series)
     return found
+
+
+def as_frame(table: Any, what: str) -> pd.DataFrame:
+    """A DataFrame with columns named by texts, from whatever people hold their rows in.
+
+    Takes a DataFrame, a mapping of columns, a list of mappings, and what speaks Arrow (a pyarrow or polars table). An
+    index with a name is a column that somebody set aside, such as ``set_index("step")``: it becomes one again.
+    ``what`` names the table in the DataError for anything else.
+    """
+    arrow = hasattr(table, "__arrow_c_stream__") and not isinstance(table, pd.DataFrame | pd.Series)
+    rows = isinstance(table, Sequence) and len(table) > 0 and all(isinstance(row, Mapping) for row in table)
+    if not (arrow or rows or isinstance(table, pd.DataFrame | Mapping)):
+        raise DataError(
+            f"Cannot take {type(table).__name__} for {what}. Give a DataFrame with one row per logged step, or Runs as "
+            f"bayeslaw.load(path) reads them."
+        )
+    try:
+        frame = pd.DataFrame(
+            dict(table) if isinstance(table, Mapping) else pa.table(table).to_pandas() if arrow else table
+        )
+    except ValueError as error:  # columns of different lengths, or numbers where columns should be
+        raise DataError(f"Cannot take {what} as a table: {error}. Give a DataFrame with one row per step.") from None
+    if frame.columns.nlevels > 1:
+        raise DataError(
+            f"The columns of {what} have {frame.columns.nlevels} levels of names, as in {frame.columns[0]!r}. Give "
+            f'each column one name: df.columns = ["/".join(map(str, c)) for c in df.columns].'
+        )
+    put_aside = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    if put_aside:
+        frame = frame.reset_index(level=put_aside)
+    if all(isinstance(name, str) for name in frame.columns):
+        return frame
+    return frame.set_axis([str(name) for name in frame.columns], axis=1)
 
 
 @dataclass(frozen=True)

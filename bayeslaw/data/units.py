@@ -70,6 +70,11 @@ def human(number: float, digits: int = 3) -> str:
     return _plain(rounded, digits)
 
 
+def exact(value: object) -> str:
+    """A cell of a table in a message, where two values must not look the same: all digits, thousands apart."""
+    return value if isinstance(value, str) else f"{float(value):,.12g}"  # type: ignore[arg-type]
+
+
 def _plain(number: float, digits: int) -> str:
     return f"{number:.{max(digits, 3)}g}"
 

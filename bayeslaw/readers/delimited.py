@@ -7,15 +7,19 @@ import io
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 
+from bayeslaw.data.columns import TEXT, match
 from bayeslaw.data.table import Table
-from bayeslaw.errors import FileError
+from bayeslaw.errors import DataError, FileError
 from bayeslaw.readers.source import Source
 
 #: Arrow settles a column's type on its first block, so a block holds some 200,000 rows
 BLOCK = 1 << 24
+#: how programs write a whole number that they hold as a float; an id such as 12e3 has no sign
+_FLOAT = re.compile(r"\d{1,15}\.0|\d(\.\d+)?e\+(0\d|1[0-5])")
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 
 
@@ -32,9 +36,10 @@ def read(source: Source) -> Table:
     _check_text(data, name)
     header = re.split(rb"[\r\n]", data[: 1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"), maxsplit=1)[0]
     delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))
-    text: dict[str, pa.DataType] = {}
     skipped: list[pc.InvalidRow] = []
     columns = _column_names(header, delimiter)
+    named = _names(columns) | source.texts
+    text = {column: pa.string() for column in columns if column in named}
     while True:
         skipped.clear()
         try:
@@ -51,7 +56,34 @@ def read(source: Source) -> Table:
             text[column] = pa.string()  # the cell that is no number is named later, with its run
     torn = _torn(data, name, skipped)
     empty = {c: _nulls(table.column(i)) for i, c in enumerate(table.column_names) if table.column(i).null_count}
-    return Table(table.to_pandas(), empty, np.arange(1, table.num_rows + 1), torn)
+    frame = table.to_pandas()
+    for column in named.intersection(frame.columns):
+        frame[column] = _whole_numbers(frame[column])
+    return Table(frame, empty, np.arange(1, table.num_rows + 1), torn)
+
+
+def _names(columns: list[str]) -> set[str]:
+    """The columns that hold names of runs and groups: read as numbers, runs 007 and 7 would become one, and 1e5 too."""
+    try:
+        found = match(columns, need_loss=False).mapping
+    except DataError:  # said by whoever takes the table
+        return set()
+    return {found[name] for name in TEXT if name in found}
+
+
+def _whole_numbers(names: pd.Series) -> pd.Series:
+    """The names, with whole numbers that somebody's program wrote as floats (3.0, 5e+07) written as what they are.
+
+    Only where all names are numbers, and no two of them become one.
+    """
+    once = [str(name) for name in names.dropna().unique()]
+    try:
+        whole = {name: f"{float(name):.0f}" for name in once if float(name) % 1 == 0 and _FLOAT.fullmatch(name)}
+    except ValueError:  # some are words
+        return names
+    if not whole or len({whole.get(name, name) for name in once}) < len(once):
+        return names
+    return names.replace(whole)
 
 
 def _check_text(data: bytes, name: str) -> None:
@@ -99,8 +131,8 @@ def _torn(data: bytes, name: str, skipped: list) -> tuple[str, ...]:
         and first.actual_columns < first.expected_columns
     ):
         return (f"The last line of {name} was cut off ({first.text!r}): left out. A live run writes it again.",)
-    more = f" and {len(skipped) - 1:,} more such lines" if len(skipped) > 1 else ""
+    more = f" ({len(skipped):,} lines are like this)" if len(skipped) > 1 else ""
     raise FileError(
         f"Line {first.number:,} of {name} has {first.actual_columns} cells, but the header has "
-        f"{first.expected_columns}{more}: {first.text[:80]!r}. Correct the line, or export the table again."
+        f"{first.expected_columns}: {first.text[:80]!r}{more}. Correct the line, or export the table again."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayeslaw.data.columns import match
+from bayeslaw.data.columns import TEXT, match
 from bayeslaw.data.runs import Runs
 from bayeslaw.data.table import Table
 from bayeslaw.errors import FileError
@@ -34,6 +34,8 @@ from bayeslaw.readers.source import Source
 from bayeslaw.readers.traps import examine
 
 _WANDB_ID = re.compile(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(\w+)|run-(\w+)\.wandb)$")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
+_REMEDY = "Give the file's path, or take a table in with bayeslaw.Runs.from_frame(table)."
 
 #: format, as ``sniff.format_of`` names it → its reader
 READERS: dict[str, Callable[[Source], Table]] = {
@@ -86,10 +88,7 @@ def load(
     DataError
         The table breaks the contract; the message names run, column and row.
     """
-    paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
-    paths = [p if p.name and p.name != ".." else p.resolve() for p in paths]  # "." has no name to call a run by
-    if not paths:
-        raise FileError("The list of files is empty. Give at least one.")
+    paths = _paths(path)
     tables = [_read(p, columns) for p in paths]
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more files"
     stems = _run_names(paths, tables)
@@ -109,12 +108,30 @@ def load(
     )
 
 
+def _paths(given: Any) -> list[Path]:
+    """The paths that were given; FileError for what is no path."""
+    one = isinstance(given, str | os.PathLike)
+    if not one and not (isinstance(given, Iterable) and all(isinstance(p, str | os.PathLike) for p in given)):
+        raise FileError(f"load reads files, and {type(given).__name__} is no path. {_REMEDY}")
+    if isinstance(given, pd.DataFrame):  # it runs through its columns' names, which are texts
+        raise FileError(f"load reads files, and got a DataFrame. {_REMEDY}")
+    names = [given] if one else list(given)
+    if not names:
+        raise FileError("The list of files is empty. Give at least one.")
+    for name in map(str, names):
+        if _ADDRESS.match(name):
+            raise FileError(f"{name} is an address, and load reads files. Download it first, and give its path.")
+    paths = [Path(name) for name in names]
+    return [p if p.name and p.name != ".." else p.resolve() for p in paths]  # "." has no name to call a run by
+
+
 def _read(path: Path, columns: Mapping[str, str] | None) -> Table:
-    wanted = frozenset(str(name) for name in (columns or {}).values())
+    chosen = {ours: str(theirs) for ours, theirs in (columns or {}).items()}
+    wanted = frozenset(chosen.values())
     try:
         if path.is_dir():
             return folders.read(path, wanted)
-        source = Source(path, wanted)
+        source = Source(path, wanted, frozenset(chosen[name] for name in TEXT if name in chosen))
         return READERS[format_of(source)](source)
     except OSError as error:  # a folder that may not be entered, a file that was removed meanwhile
         raise FileError(f"Cannot read {error.filename or path}: {error.strerror or error}.") from None

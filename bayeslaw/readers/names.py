@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from bayeslaw.data.columns import ALIASES, CANONICAL, CROSS_ENTROPY, EVAL_LOSS, GATE, LAST_RESORT
+from bayeslaw.data.aliases import ALIASES, CROSS_ENTROPY, EVAL_LOSS, LAST_RESORT
+from bayeslaw.data.columns import CANONICAL, GATE
 
 #: losses that trainers add to the cross-entropy: z-loss, router and balancing losses of mixtures of experts, losses of
 #: further tokens (MTP) and of an attention's indexer

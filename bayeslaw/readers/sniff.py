@@ -24,12 +24,15 @@ KNOWN = (
     "CSV, TSV, JSON lines, Parquet (each also gzipped, .gz), trainer_state.json, W&B's .wandb, TensorBoard event "
     "files, MLflow's and Trackio's databases, and the printed logs of Megatron, torchtitan, nanoGPT and their kin"
 )
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _LOG_HISTORY = re.compile(rb'"log_history"\s*:\s*\[')
 
 
 def format_of(source: Source) -> str:
     """The name of the reader, a key of ``loading.READERS``. FileError for binary files that none of them reads."""
     head, path = source.head, source.path
+    if head[:2] in UTF16:
+        raise FileError(f"{path} is text in UTF-16, as Windows PowerShell writes it. Save it again as UTF-8.")
     if head[:4] == b"PAR1":
         return "parquet"
     if head[:4] == b":W&B":

@@ -25,11 +25,12 @@ class Source:
     """One file.
 
     ``path`` is where it is; ``wanted`` holds the source columns that the user asked for by name, which a reader of a
-    very large file must not leave out.
+    very large file must not leave out; ``texts`` those of them that hold names, whose digits are no numbers.
     """
 
     path: Path
     wanted: frozenset[str] = field(default_factory=frozenset)
+    texts: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def name(self) -> str:

@@ -158,6 +158,21 @@ def test_what_cannot_be_judged_is_said(make_family, found):
         found(frame, rate=3)
 
 
+def test_a_table_is_not_taken_for_runs(make_family):
+    from bayeslaw.anomalies import anomalies
+
+    with pytest.raises(DataError, match=r"anomalies takes Runs, got DataFrame. .* bayeslaw.Runs.from_frame\(table\)"):
+        anomalies(make_family(1, 5))
+
+
+def test_nan_is_told_of_without_steps_too(make_family, found):
+    frame = make_family(1, 300).drop(columns="step")
+    frame.loc[150, "loss"] = np.nan
+    result = found(frame)
+    assert result.frame[["kind", "start_step"]].to_numpy().tolist() == [["nonfinite", frame["tokens"][150]]]
+    assert result.notes[0] == "The table has no steps: start_step and its like count tokens here."
+
+
 def test_where_nothing_can_be_told_is_said(make_family, found):
     """A spike in the rows that teach the noise is not told of, and where they are many of a run's, that is."""
     result = found(spoil(make_family(1, 900, seed=7), "r0", 50, np.full(3, 2.0)))

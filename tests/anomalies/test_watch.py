@@ -170,3 +170,11 @@ def test_exit_codes(frame, tmp_path):
         done = subprocess.run([*COMMAND, "watch", str(path), "--once"], capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_once_wants_a_file(tmp_path):
+    """A log that is not there yet is waited for, but what is in no file now cannot be judged to be well."""
+    done = subprocess.run([*COMMAND, "watch", str(tmp_path / "log.csv"), "--once"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "There is no file" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 import pytest
 
-from bayeslaw.data.columns import ALIASES, CANONICAL, CROSS_ENTROPY, EVAL_LOSS, match
+from bayeslaw.data.aliases import ALIASES, CROSS_ENTROPY, EVAL_LOSS
+from bayeslaw.data.columns import CANONICAL, match
 from bayeslaw.errors import DataError
 
 

@@ -28,6 +28,8 @@ def test_a_plan_as_json(saved):
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["schema"] == "bayeslaw.plan/1"
+    assert found["units"]["loss"] == "nats per token"
+    assert {"n_params", "tokens", "recurrence", "tokens_per_param", "flops"} <= set(found["units"])
     for name in QUANTITIES:
         assert set(found[name]) == COLUMNS
     assert found["flops"] == 5.76e23

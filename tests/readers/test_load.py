@@ -1,4 +1,5 @@
 import gzip
+import io
 import json
 import warnings
 
@@ -219,6 +220,53 @@ def test_a_header_alone_is_an_error_with_the_columns(tmp_path):
     (tmp_path / "x.csv").write_text("step,loss\n")
     with pytest.raises(DataError, match=r"x.csv has no rows: only the columns 'step', 'loss'"):
         load(tmp_path / "x.csv")
+
+
+def test_names_made_of_digits_stay_as_they_are_written(tmp_path):
+    """Read as numbers, 007 and 7 would be one run that was written twice, and 1e3 and 1000 too."""
+    rows = [f"{name},{step},{3 - step / 10}" for name in ("007", "7", "1e3", "1000") for step in (1, 2)]
+    for header, chosen in (("run,step,loss", None), ("exp,step,loss", {"run": "exp"})):
+        path = tmp_path / "runs.csv"
+        path.write_text("\n".join([header, *rows]) + "\n")
+        runs = load(path, columns=chosen)
+        assert runs.names == ("007", "7", "1e3", "1000")
+        assert runs.frame["kept"].all()
+
+
+def test_whole_numbers_written_as_floats_are_the_same_names(tmp_path):
+    """A table that went through pandas has 50000000.0 where the log had 5e+07; runs keep their names all the same."""
+    path = tmp_path / "runs.csv"
+    for names, wanted in (
+        (["5e+07", "2e+08"], ("50000000", "200000000")),
+        (["50000000.0", "200000000.0"], ("50000000", "200000000")),
+        (["5.0", "5"], ("5.0", "5")),
+        (["5.0", "five"], ("5.0", "five")),
+    ):
+        path.write_text("run,step,loss\n" + "".join(f"{name},{k},{3 - k}\n" for name in names for k in (1, 2)))
+        assert load(path).names == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (None, "load reads files, and NoneType is no path. Give the file's path, or take a table in with"),
+        (io.BytesIO(b"step,loss"), "load reads files, and BytesIO is no path."),
+        (pd.DataFrame({"step": [1], "loss": [2.0]}), "load reads files, and got a DataFrame."),
+        ("https://example.org/runs.csv", "https://example.org/runs.csv is an address, and load reads files. Download"),
+        ([], "The list of files is empty. Give at least one."),
+    ],
+)
+def test_what_is_no_path_is_said(path, message):
+    with pytest.raises(FileError) as error:
+        load(path)
+    assert str(error.value).startswith(message)
+
+
+def test_utf_16_is_named(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_bytes("step,loss\n1,2\n".encode("utf-16"))
+    with pytest.raises(FileError, match=r"is text in UTF-16.*Save it again as UTF-8"):
+        load(path)
 
 
 def test_excel_and_windows_habits(tmp_path):

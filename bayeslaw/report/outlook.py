@@ -1,0 +1,99 @@
+"""The section on what lies ahead: the runs' forecasts with their bands, in pictures, a table and a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayeslaw.data.units import human
+from bayeslaw.errors import BayeslawError, DataError
+from bayeslaw.forecast import forecast
+from bayeslaw.laws import get_law
+from bayeslaw.onward import ahead
+from bayeslaw.report.pictures import inline
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+    from bayeslaw.fit import Fit
+
+#: runs drawn and tabled
+MOST_RUNS = 4
+#: rows of one run's table
+ROWS = 8
+
+
+def part(**given: Any) -> dict[str, Any]:
+    """A section as the template reads it: what is ``given``, the rest empty."""
+    return {"verdict": [], "pictures": [], "notes": [], "absent": "", "header": [], "rows": [], **given}
+
+
+def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any, seed: int, number: Any) -> dict:
+    from bayeslaw.plots.bands import plot_band
+
+    try:
+        rows = asked["at"] if asked["at"] is not None else _rows_ahead(fit, runs, asked)
+        band = forecast(fit, at=rows, seed=seed, backtest=backtest)
+    except BayeslawError as error:
+        if any(value is not None for value in asked.values()):
+            raise
+        return part(absent=str(error))
+    frame: Any = band.frame
+    out = part(notes=list(band.notes))
+    names = list(dict.fromkeys(frame["run"]))
+    if len(names) > MOST_RUNS:
+        out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are shown.")
+    log = runs if runs is not None else None
+    for name in names[:MOST_RUNS]:
+        mine = frame["run"] == name
+        one = type(band)(
+            frame[mine].reset_index(drop=True),
+            band.curve[:, mine.to_numpy()],
+            band.observed[:, mine.to_numpy()],
+            band.levels,
+        )
+        known = log.select(name) if log is not None and name in log.names else None
+        if mine.sum() > 1 or known is not None:
+            figure = plot_band(one, known, log=(False,))
+            figure.set_size_inches(6.2, 4.2)
+            out["pictures"].append(inline(figure, next(number), f"Forecast of run {name} with its bands"))
+    last = frame[~frame["run"].duplicated(keep="last")]
+    shown = frame if len(names) == 1 else last
+    stride = max(-(-len(shown) // ROWS), 1) if len(names) == 1 else 1
+    shown = shown[(len(shown) - 1 - np.arange(len(shown))) % stride == 0][: 10 * ROWS]
+    axis = "tokens" if frame["tokens"].notna().all() else "step" if "step" in frame else None
+    several = ["run"] if len(names) > 1 or axis is None else []
+    out["header"] = [*several, *([axis] if axis else []), "median", "50 % band", "90 % band"]
+    for row in shown.to_dict(orient="records"):
+        far = [] if axis is None else [human(row[axis], 4) if axis == "tokens" else f"{row[axis]:,.0f}"]
+        bands = [f"{row['lo' + level]:.4f} – {row['hi' + level]:.4f}" for level in ("50", "90")]
+        out["rows"].append([*([str(row["run"])] if several else []), *far, f"{row['median']:.4f}", *bands])
+    for row in last.head(MOST_RUNS).to_dict(orient="records"):
+        where = "" if axis is None else f" at {human(row[axis], 4)} {'tokens' if axis == 'tokens' else 'steps'}"
+        out["verdict"].append(
+            f"{row['run']}{where}: {row['median']:.3f} nats per token, with probability 90 % between "
+            f"{row['lo90']:.3f} and {row['hi90']:.3f}."
+        )
+    return out
+
+
+def _rows_ahead(fit: Fit, runs: Runs | None, asked: Mapping[str, Any]) -> Any:
+    """The runs' rows up to the target; without one, to twice as far as the farthest has come."""
+    source = fit
+    if asked["tokens"] is not None or asked["step"] is not None:
+        return ahead(source, tokens=asked["tokens"], step=asked["step"])
+    bins: Any = fit.problem.bins
+    if "schedule" in get_law(fit.card.law).covariates:
+        raise DataError(
+            "This law reads the learning rate, and what it does ahead is not known to the fit: give rows to forecast "
+            "(at)."
+        )
+    axis = next((name for name in ("tokens", "step") if name in bins and bins[name].notna().all()), None)
+    if axis is None:
+        raise DataError("The runs count neither tokens nor steps, so nothing says what lies ahead of them.")
+    # the farthest runs, of the largest size where sizes are known
+    order = bins.sort_values([c for c in ("n_params", axis) if c in bins])
+    names = [str(order["run"].iloc[-1])]
+    far = 2 * float(bins.loc[bins["run"] == names[0], axis].max())
+    return ahead(source, tokens=far, names=names) if axis == "tokens" else ahead(source, step=far, names=names)
