@@ -69,7 +69,7 @@ def quick_fit(
             problem = replace(problem, data={**problem.data, "rows": {**problem.data["rows"], "mask": mask}})
         data = jax.tree.map(jnp.asarray, problem.data)
         layout = problem.layout
-        gradient, hessian, batch, coordinates = _programs(layout)
+        gradient = _programs(layout)[0]
 
         def function(y):
             f, g = gradient(y, data)
@@ -85,14 +85,26 @@ def quick_fit(
             minimize(function, s, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 20}) for s in starts
         ]
         mode = min(found, key=lambda r: r.fun).x
-        scale, axes = np.linalg.eigh(np.asarray(hessian(mode, data)))
-        factor = axes / np.sqrt(np.maximum(scale, 0.5))
-        normal = rng.standard_normal((proposals, layout.dim))
-        t = normal / np.sqrt(rng.chisquare(FREEDOM, proposals) / FREEDOM)[:, None]
-        y = mode + t @ factor.T
-        log_q = -(FREEDOM + layout.dim) / 2 * np.log1p((t**2).sum(axis=1) / FREEDOM)
-        log_w = -np.asarray(batch(y, data)) - log_q
-        log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
-        pick, worth, k = resampled(log_w, rng, draws)
-        z = np.asarray(coordinates(jnp.asarray(y[pick]), data))
+        z, k, worth = sample(problem, data, mode, rng, draws, proposals)
     return bl.Fit(card, problem, z[None], {}, {"seed": seed, "k": k, "ess": worth})
+
+
+def sample(
+    problem: Any, data: Any, mode: np.ndarray, rng: np.random.Generator, draws: int, proposals: int
+) -> tuple[np.ndarray, float, float]:
+    """Draws (draws, dim) around the mode, Pareto k, and how many equal draws the weights are worth.
+
+    ``data`` : the problem's, as arrays of JAX. To be called with 64 bits enabled.
+    """
+    layout = problem.layout
+    _, hessian, batch, coordinates = _programs(layout)
+    scale, axes = np.linalg.eigh(np.asarray(hessian(mode, data)))
+    factor = axes / np.sqrt(np.maximum(scale, 0.5))
+    normal = rng.standard_normal((proposals, layout.dim))
+    t = normal / np.sqrt(rng.chisquare(FREEDOM, proposals) / FREEDOM)[:, None]
+    y = mode + t @ factor.T
+    log_q = -(FREEDOM + layout.dim) / 2 * np.log1p((t**2).sum(axis=1) / FREEDOM)
+    log_w = -np.asarray(batch(y, data)) - log_q
+    log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
+    pick, worth, k = resampled(log_w, rng, draws)
+    return np.asarray(coordinates(jnp.asarray(y[pick]), data)), k, worth

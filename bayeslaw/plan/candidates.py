@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
-from bayeslaw.plan.costs import Cost, cost_of
+from bayeslaw.plan.costs import SIX_N, Cost, cost_of
 from bayeslaw.plan.surface import Surface
 
 #: variance of a Student-t with fewer degrees of freedom is infinite, or as good as
@@ -89,17 +89,23 @@ def candidates(
     log_loss, noise = np.empty((0, 0)), np.empty(len(frame))
     for group in groups.unique():
         known = group if _is_group(fit, group) else None
-        surface = found.setdefault(known, Surface(fit, known, draws=draws, z=z))
-        cost = cost_of(surface)
+        if known not in found:
+            found[known] = Surface(fit, known, draws=draws, z=z)
+        surface = found[known]
         if not log_loss.size:
             log_loss = np.empty((surface.count, len(frame)))
         mine = np.flatnonzero((groups == group) if group is not None else groups.isna())
-        for i in mine:
+        short = mine[frame.loc[mine, ["n_params", "tokens", "flops"]].isna().any(axis=1)]
+        cost = cost_of(surface) if len(short) else SIX_N
+        for i in short:
             _complete(frame, int(i), surface, cost)
-        for i, budget in zip(mine, surface.budgets(frame.loc[mine]), strict=True):
-            n, d, r = (float(frame[c][i]) for c in ("n_params", "tokens", "recurrence"))
-            log_loss[:, i] = np.log(surface.loss(n, d, r, budget)[:, 0]) + surface.shift(budget)
-            noise[i] = _noise(surface, n, d)
+        same = [surface.budgets(frame.loc[mine]), frame.loc[mine, "recurrence"].to_numpy(float)]
+        alike: Any = pd.Series(mine).groupby(same, sort=False)
+        for (budget, r), part in alike:
+            at = part.to_numpy()
+            n, d = (frame.loc[at, c].to_numpy(float)[None, :] for c in ("n_params", "tokens"))
+            log_loss[:, at] = np.log(surface.loss(n, d, r, budget)) + surface.shift(budget)[:, None]
+            noise[at] = _noise(surface, n, d)
     size = np.round(np.log(frame["n_params"].to_numpy(float)) / 0.02).astype(int)
     shift = next(iter(found.values())).values.get("offset:size:tau")
     return Candidates(frame, log_loss, noise, size, float(np.sqrt(np.mean(shift**2))) if shift is not None else 0.0)
@@ -129,14 +135,14 @@ def _complete(frame: Any, i: int, surface: Surface, cost: Cost) -> None:
     frame.loc[i, "flops"] = per * d if np.isnan(c) else c
 
 
-def _noise(surface: Surface, n_params: float, tokens: float) -> float:
-    """Root mean square over the draws of one run's sd of log loss, the shift of its size left out."""
+def _noise(surface: Surface, n_params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Root mean square (n,) over the draws of one run's sd of log loss, the shift of its size left out; of (1, n)."""
     v = surface.values
     if surface.layout.likelihood == "points":
-        scale = surface.point_scale(np.full(surface.count, n_params), np.full(surface.count, tokens))
-        nu = np.maximum(v["noise:nu"], LEAST_NU)
-        return float(np.sqrt(np.mean(scale**2 * nu / (nu - 2))))
+        scale = surface.point_scale(n_params, tokens)
+        nu = np.maximum(v["noise:nu"], LEAST_NU)[:, None]
+        return np.sqrt(np.mean(scale**2 * nu / (nu - 2), axis=0))
     total = v["noise:sigma"] ** 2 / 2
     for name in ("effect:level", "discrepancy:scale"):
         total = total + v.get(name, 0.0) ** 2
-    return float(np.sqrt(np.mean(total)))
+    return np.full(n_params.shape[1], np.sqrt(np.mean(total)))

@@ -73,7 +73,8 @@ class Joint:
         Conditioning on one more candidate is a rank-one step, so that a set of k among c costs k c².
         """
         score = self.reduction if by == "reduction" else self.information
-        return _best(lambda power: self._steps(cost, budget, by, power), score, cost, budget)
+        # the dearest gain first is among the searches, so that no single candidate can be better than all of them
+        return max((self._steps(cost, budget, by, power) for power in POWERS), key=score)
 
     def _steps(self, cost: np.ndarray, budget: float, by: str, power: float) -> list[int]:
         t = len(self.target)
@@ -101,12 +102,7 @@ def greedy(score: Score, cost: np.ndarray, budget: float) -> list[int]:
     Gain per cost alone overbuys cheap candidates, gain alone dear ones; the better of the two is within a constant of
     the optimum (Leskovec et al. 2007), the comparison with a single one after Khuller, Moss and Naor (1999).
     """
-    return _best(lambda power: _one_by_one(score, cost, budget, power), score, cost, budget)
-
-
-def _best(search: Callable[[float], list[int]], score: Score, cost: np.ndarray, budget: float) -> list[int]:
-    """The best of one search for each power of the cost, and of single candidates."""
-    found = [search(power) for power in POWERS]
+    found = [_one_by_one(score, cost, budget, power) for power in POWERS]
     found += [[i] for i in range(len(cost)) if cost[i] <= budget * (1 + 1e-12)]
     return max(found, key=score)
 

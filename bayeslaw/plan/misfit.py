@@ -98,7 +98,8 @@ class Held:
             column = np.zeros(rows, int)
             column[self._series] = self._column
             kept = np.concatenate([self._series, rows + np.arange(len(law))])
-            args = (rest, data, column)
+            # put there once: what is not an array of JAX yet is turned into one at every call
+            args = jax.device_put((rest, data, column))
             shared = misfit.covariance(self.seen, self.seen)
             y, weight = rest[law], np.ones(len(log_y))
             for _ in range(4 if nu else 1):

@@ -85,6 +85,28 @@ def test_candidates_are_completed_by_the_groups_own_cost(made_fit):
         candidates(fit, pd.DataFrame())
 
 
+@pytest.mark.parametrize(("card", "looped"), [("chinchilla", False), ("isoflop", False), ("looped-total", True)])
+def test_candidates_together_are_what_each_is_alone(made_fit, card, looped):
+    fit = made_fit(card, looped=looped, groups=("code", "web"))
+    rows = pd.DataFrame(
+        {
+            "n_params": [1e9, 3e8, 2e9, np.nan],
+            "tokens": [1e10, 4e10, np.nan, 2e10],
+            "flops": [6e19, 7.2e19, 6e19, 6e19],
+            "group": ["web", "code", "web", "code"],
+        }
+    )
+    if looped:
+        rows["recurrence"] = [1.0, 2.0, 2.0, 4.0]
+    surfaces = {}
+    together = candidates(fit, rows, surfaces)
+    for i in range(len(rows)):
+        alone = candidates(fit, rows.iloc[[i]], surfaces)
+        assert np.allclose(together.log_loss[:, i], alone.log_loss[:, 0], rtol=1e-12)
+        assert together.noise[i] == pytest.approx(alone.noise[0], rel=1e-12)
+        assert together.cost[i] == alone.cost[0] == rows["flops"][i]
+
+
 def test_a_saving_is_that_of_perfect_information_when_a_run_tells_all():
     # two sizes, two kinds of surface; a run tells which kind, at little noise
     kind = (np.arange(200) % 5 < 2) * 1
