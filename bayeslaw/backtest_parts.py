@@ -22,8 +22,9 @@ Frame = Any
 class Part:
     """What one split asks: rows to forecast with their losses, and what the forecast is given.
 
-    ``rows`` has the canonical columns and ``level`` ("raw" or "curve"), ``noise`` and ``own_noise`` (relative sd of a
-    raw row, and of the mean that stands here; curve level only), ``final``, ``reach``, ``reach_n``."""
+    ``rows`` has the canonical columns and ``level`` ("raw" or "curve"), ``noise`` (relative sd of a raw row, measured
+    about the mean that stands here; curve level only), ``n_eff`` (independent rows that the mean is worth, 1 on the raw
+    level), ``final``, ``reach``, ``reach_n``."""
 
     name: str
     fold: str
@@ -52,17 +53,14 @@ def parts_of(
             # the last row of each run is always among those that are kept
             behind = (size - 1 - place).to_numpy()
             stride = np.ceil(size.to_numpy() / most_rows)
-            tables.append(rows[behind % stride == 0].assign(level="raw", noise=0.0, own_noise=0.0))
+            tables.append(rows[behind % stride == 0].assign(level="raw", noise=0.0, n_eff=1.0))
         if "curve" in levels and not score.one_point:
             bins = score.bins(max_bins=most_bins).frame
-            noise = (bins["spread"] / bins["loss"]).fillna(0.0)
-            alone = bins["count"] == 1
-            own = np.where(alone, noise, noise / np.sqrt(bins["n_eff"]))
-            tables.append(bins.assign(level="curve", noise=noise, own_noise=own))
+            tables.append(bins.assign(level="curve", noise=(bins["spread"] / bins["loss"]).fillna(0.0)))
         if not tables:
             raise DataError("Runs of one point each have no curve to smooth: score the level 'raw'.")
         columns = dict.fromkeys(c for t in tables for c in t.columns if is_canonical(c))
-        rows = pd.concat(tables, ignore_index=True).reindex(columns=[*columns, "level", "noise", "own_noise"])
+        rows = pd.concat(tables, ignore_index=True).reindex(columns=[*columns, "level", "noise", "n_eff"])
         out.append(Part(split.name, split.fold, split.origin, _with_reach(rows, learn, given), given))
     return tuple(out)
 

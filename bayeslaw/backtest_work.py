@@ -24,7 +24,11 @@ from bayeslaw.baselines import Ask, NotApplicable, get_baseline
 from bayeslaw.cards import Card
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
+from bayeslaw.forecast import averaged
 from bayeslaw.laws import Schedule
+
+#: draws (S, rows) of the curve and of a loss, the point forecast (rows,), the rows' own share of the scatter (rows,)
+Answered = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
 #: of the code that a unit's numbers depend on
 CODE = (
@@ -106,10 +110,9 @@ def run_unit(unit: Unit) -> Scored:
         answers, info = _by_model(unit) if unit.card is not None else _by_baseline(unit)
     except NotApplicable as error:
         return Scored(pd.DataFrame(), {"key": unit.key, "model": unit.model, "skipped": str(error)})
-    rng = np.random.default_rng([int(unit.settings.get("seed", 0)), 1])
     tables = []
-    for part, (curve, observed, centre) in zip(unit.parts, answers, strict=True):
-        table = score_rows(part.rows, curve, observed, centre, rng)
+    for part, answer in zip(unit.parts, answers, strict=True):
+        table = score_rows(part.rows, *answer)
         table.insert(0, "model", unit.model)
         table.insert(1, "split", part.name)
         table.insert(2, "fold", part.fold)
@@ -125,7 +128,7 @@ def _asked(rows: Frame) -> Frame:
     return rows[[c for c in rows.columns if is_canonical(c) and c not in ("loss", "lr")]]
 
 
-def _by_model(unit: Unit) -> tuple[list[tuple[np.ndarray, np.ndarray, np.ndarray]], dict[str, Any]]:
+def _by_model(unit: Unit) -> tuple[list[Answered], dict[str, Any]]:
     from bayeslaw.fit import fit
     from bayeslaw.forecast import forecast
     from bayeslaw.laws import get_law
@@ -153,12 +156,12 @@ def _by_model(unit: Unit) -> tuple[list[tuple[np.ndarray, np.ndarray, np.ndarray
             seed=settings["seed"],
             backtest=False,
         )
-        answers.append((band.curve, band.observed, band.curve.mean(axis=0)))
+        answers.append((band.curve, band.observed, band.curve.mean(axis=0), band.row_share))
         notes += [f"{part.name}: {note}" for note in band.notes]
     return answers, {**info, "notes": notes}
 
 
-def _by_baseline(unit: Unit) -> tuple[list[tuple[np.ndarray, np.ndarray, np.ndarray]], dict[str, Any]]:
+def _by_baseline(unit: Unit) -> tuple[list[Answered], dict[str, Any]]:
     predict, answers = get_baseline(unit.model), []
     learn = plain(unit.learn)
     for i, part in enumerate(unit.parts):
@@ -168,7 +171,7 @@ def _by_baseline(unit: Unit) -> tuple[list[tuple[np.ndarray, np.ndarray, np.ndar
         given = plain(part.given) if part.given is not None else learn.iloc[:0]
         at = _asked(part.rows).reset_index(drop=True)
         found = predict(Ask(learn, given, at, int(unit.settings["forecast_draws"]), rng, unit.schedules))
-        answers.append((found.curve, found.observed, found.centre))
+        answers.append((found.curve, found.observed, found.centre, None))
     return answers, {}
 
 
@@ -194,22 +197,36 @@ def at_mode(
     return Fit(card, problem, z[None], {}, {"seed": seed})
 
 
+def _measured_share(rows: Frame, deviations: np.ndarray) -> np.ndarray:
+    """Of the variance of ``deviations`` (S, rows) of single losses, what a run's own scatter accounts for: (rows,).
+
+    Of a whole run together, for a stretch of two or three rows does not tell its own scatter.
+    """
+    per_run = rows.assign(foretold=deviations.var(axis=0), measured=rows["noise"] ** 2).groupby("run")
+    foretold, measured = (per_run[name].transform("mean").to_numpy(float) for name in ("foretold", "measured"))
+    return np.clip(measured / np.maximum(foretold, 1e-300), 0.0, 1.0)
+
+
 def score_rows(
-    rows: Frame, curve: np.ndarray, observed: np.ndarray, centre: np.ndarray, rng: np.random.Generator
+    rows: Frame,
+    curve: np.ndarray,
+    observed: np.ndarray,
+    centre: np.ndarray,
+    share: np.ndarray | None = None,
 ) -> Frame:
     """Score each row of one split: identity columns, then the scores; losses and widths in nats.
 
     On the raw level the forecast is of an observed loss. On the curve level the truth is a mean over a stretch of rows,
-    and the forecast is the curve with what noise such a mean has left: that of an observed loss, less the part of the
-    rows' own noise that averaging takes away.
+    and the forecast is of such a mean (``Band.averaged``): ``share`` (rows,) of a loss's variance about the curve is
+    the row's own. A contestant who does not say is granted what is measured of it along the run.
     """
     draws = observed.copy()
     smooth = (rows["level"] == "curve").to_numpy()
     if smooth.any():
-        ratio = np.log(np.maximum(observed[:, smooth], 1e-6) / np.maximum(curve[:, smooth], 1e-6)).std(axis=0)
-        row, own = rows.loc[smooth, "noise"].to_numpy(float), rows.loc[smooth, "own_noise"].to_numpy(float)
-        left = np.sqrt(np.maximum(ratio**2 - row**2, 0.0) + own**2)
-        draws[:, smooth] = curve[:, smooth] * np.exp(left * rng.standard_normal(draws[:, smooth].shape))
+        mine = rows[smooth]
+        one, at = np.maximum(observed[:, smooth], 1e-6), np.maximum(curve[:, smooth], 1e-6)
+        own = _measured_share(mine, np.log(one / at)) if share is None else share[smooth]
+        draws[:, smooth] = averaged(at, one, own, mine["n_eff"].to_numpy(float))
     # a heavy tail may run away to infinity, where no score has a number: beyond a factor of five it says no more
     usual = np.median(draws, axis=0)
     draws = np.clip(draws, usual / 5, usual * 5)

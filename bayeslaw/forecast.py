@@ -46,6 +46,8 @@ class Band:
     curve : (S, rows) draws of the curve; ``observed`` : (S, rows) draws of a loss. Columns of one draw belong together.
     levels : the levels of the bands, as fractions.
     notes : sentences a reader of the band should know.
+    row_share : (rows,) the share of the variance of a loss about the curve that is the row's own, and that a mean over
+        neighbouring rows averages away; what is left is misfit. None if unknown.
     """
 
     frame: pd.DataFrame
@@ -53,10 +55,26 @@ class Band:
     observed: np.ndarray
     levels: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    row_share: np.ndarray | None = None
+
+    def averaged(self, count: Any) -> np.ndarray:
+        """Draws (S, rows) of a mean over neighbouring losses, which scatters less about the curve than one of them.
+
+        ``count`` : how many independent losses each mean is worth, a number or one per row, from 1. Where ``row_share``
+        is not known all scatter is taken for the rows' own.
+        """
+        share = np.ones(self.curve.shape[1]) if self.row_share is None else self.row_share
+        return averaged(self.curve, self.observed, share, count)
 
     def __repr__(self) -> str:
         levels = ", ".join(f"{100 * level:g} %" for level in self.levels)
         return f"<Band: {len(self.frame):,} rows of {self.frame['run'].nunique():,} runs, bands at {levels}>"
+
+
+def averaged(curve: np.ndarray, observed: np.ndarray, share: np.ndarray, count: Any) -> np.ndarray:
+    """Draws (S, rows) of means over ``count`` losses, from those of the curve and of one loss (``Band.averaged``)."""
+    left = np.sqrt(1 - share + share / np.asarray(count, float))
+    return curve * (observed / curve) ** left
 
 
 def forecast(
@@ -111,13 +129,13 @@ def forecast(
     rng = np.random.default_rng(seed)
     # where the noise has heavy tails, a draw of a loss may be beyond all numbers: it is infinite then, as it should be
     with jax.enable_x64(True), np.errstate(over="ignore"):
-        curve, observed, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
+        curve, observed, own, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
     frame = _summary(rows.frame, curve, observed, levels)
     if backtest is not False:
         seen = None if known is None else known.frame
         said = untested(fit, frame, seen) if backtest is None else backtest.told(fit, frame, seen)
         notes = [*notes, *said]
-    return Band(frame, curve, observed, levels, tuple(notes))
+    return Band(frame, curve, observed, levels, tuple(notes), own)
 
 
 def _levels(levels: Any) -> tuple[float, ...]:

@@ -33,20 +33,29 @@ WIDE = {
     "beta": {"prior": "lognormal(0.5, 0.4)"},
     "gamma": {"prior": "lognormal(0.6, 0.4)"},
 }
-SOON = {"beta": {"prior": "lognormal(0.6, 0.05)"}, "gamma": {"prior": "lognormal(0.6, 0.05)"}}
+
+
+def shapes(centre: float, sd: float) -> dict[str, Any]:
+    """beta and gamma, around one value."""
+    return {name: {"prior": f"lognormal({centre}, {sd})"} for name in ("beta", "gamma")}
+
+
+FREE = {"schedule": {"clock": "normal(0.88, 0.1)"}}
 FINE = {"step": 0.15, "length": {"prior": "lognormal(0.3, 0.5)"}}
 LARGE = {"scale": {"prior": "lognormal(0.002, 0.3)"}, "length": {"prior": "lognormal(0.5, 0.3)"}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "shipped": {},
     "clock at 1": {"schedule": {"clock": 1.0}},
     "clock at 0.8": {"schedule": {"clock": 0.8}},
-    "clock known better": {"schedule": {"clock": "normal(0.88, 0.05)"}},
+    "clock known to 0.1": FREE,
+    "shapes at 0.5": {"parameters": shapes(0.5, 0.15)},
+    "shapes at 0.5, clock known to 0.1 (once shipped)": {"parameters": shapes(0.5, 0.15), **FREE},
+    "shapes at 0.7": {"parameters": shapes(0.7, 0.05)},
     "exponent free by size": {"parameters": exponent(0.3, 0.1, 0.03)},
     "exponent freer": {"parameters": exponent(0.1, 0.02, 0.02)},
     "exponent stricter": {"parameters": exponent(0.1, 0.005, 0.005)},
     "white misfit": {"discrepancy": False},
     "wide shapes": {"parameters": WIDE},
-    "shapes at 0.6": {"parameters": SOON},
     "knots 0.15": {"discrepancy": FINE},
     "misfit large": {"discrepancy": LARGE},
 }

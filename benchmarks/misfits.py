@@ -35,7 +35,8 @@ def effects(**sds: float) -> dict[str, Any]:
     return {"run": {name: {"prior": f"lognormal({sd}, 0.6)", "reason": "tried"} for name, sd in sds.items()}}
 
 
-CLOCK = {"schedule": {"clock": "normal(0.88, 0.05)"}}
+FREE = {"schedule": {"clock": "normal(0.88, 0.1)"}}
+SHAPES = {"parameters": {name: {"prior": "lognormal(0.5, 0.15)"} for name in ("beta", "gamma")}}
 #: name → the cards whose draws are mixed in equal parts, each as what it changes of a shipped one
 TREATMENTS: dict[str, list[dict[str, Any]]] = {
     "stationary (shipped)": [{}],
@@ -49,9 +50,9 @@ TREATMENTS: dict[str, list[dict[str, Any]]] = {
     "runs vary in A, twice as much in B, twice the scale": [
         effects(A=0.03, B=0.12) | misfit("lognormal(0.003, 0.2)", "lognormal(0.5, 0.5)")
     ],
-    "clock known to 0.05": [CLOCK],
-    "clock known to 0.05, runs vary in A": [CLOCK | effects(A=0.03)],
-    "clock known to 0.05, runs vary in A, twice as much in B": [CLOCK | effects(A=0.03, B=0.12)],
+    "clock known to 0.1": [FREE],
+    "beta, gamma around 0.5": [SHAPES],
+    "both (once shipped)": [FREE | SHAPES],
     "stacked with Tissue's law": [{}, {"extends": "annealed", "law": "annealed"}],
 }
 

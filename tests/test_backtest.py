@@ -18,7 +18,7 @@ from bayeslaw.backtest_store import Store
 from bayeslaw.backtest_work import Scored, Unit, run_unit, score_rows
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import DataError, FileError, FitError
-from bayeslaw.splits import make_splits
+from bayeslaw.splits import Split, make_splits
 
 #: the attribute of the package is the verb
 module = importlib.import_module("bayeslaw.backtest")
@@ -208,11 +208,33 @@ def test_json_comes_back_whole(reference, tmp_path):
 def test_a_smoothed_truth_is_scored_with_the_noise_that_it_has():
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"run": ["a", "a"], "level": ["raw", "curve"], "loss": 3.0, "noise": [0.0, 0.01],
-                         "own_noise": [0.0, 0.002], "final": True})  # fmt: skip
+                         "n_eff": [1.0, 25.0], "final": True})  # fmt: skip
     curve = np.full((4000, 2), 3.0)
     observed = curve * np.exp(np.hypot(0.01, 0.003) * rng.standard_normal((4000, 2)))
-    scored = score_rows(rows, curve, observed, curve.mean(axis=0), rng)
-    np.testing.assert_allclose(scored["sd"] / 3, [np.hypot(0.01, 0.003), np.hypot(0.002, 0.003)], rtol=0.1)
+    said = np.full(2, 0.01**2 / (0.01**2 + 0.003**2))
+    for share in (said, None):
+        scored = score_rows(rows, curve, observed, curve.mean(axis=0), share)
+        np.testing.assert_allclose(scored["sd"] / 3, [np.hypot(0.01, 0.003), np.hypot(0.002, 0.003)], rtol=0.1)
+
+
+@pytest.mark.parametrize("count", [60, 400])
+def test_bands_of_a_perfect_forecast_cover_smoothed_curves_as_often_as_they_say(count):
+    rng = np.random.default_rng(1)
+    frame = pd.concat([
+        pd.DataFrame({"run": f"r{i}", "step": 50.0 * np.arange(1, count + 1),
+                      "loss": 3 * np.exp(0.03 * rng.standard_normal(count))})
+        for i in range(81)
+    ])  # fmt: skip
+    runs = Runs.from_frame(frame)
+    first = (runs.frame["run"] == "r0").to_numpy()
+    (part,) = parts_of(runs, [Split("one", "one", 0.0, first, ~first)], ["curve"], 100, 20)
+    curve = np.full((600, len(part.rows)), 3.0)
+    observed = curve * np.exp(0.03 * rng.standard_normal(curve.shape))
+    for share in (np.ones(len(part.rows)), None):
+        scored = score_rows(part.rows, curve, observed, curve[0], share)
+        inside = scored["loss"].between(scored["lo90"], scored["hi90"]).mean()
+        # a contestant who does not say how its scatter averages away is granted too much rather than too little
+        assert 0.87 < inside < (0.925 if share is not None else 0.96)
 
 
 def test_wrong_questions_are_refused(few, tmp_path):

@@ -243,6 +243,20 @@ def test_few_given_rows_leave_most_of_the_noise_of_the_fitted_runs(toy_fit, rows
     assert 0.003 < np.log(found.observed / found.curve).std() < 0.012
 
 
+def test_a_mean_over_rows_scatters_less_by_the_rows_own_share(toy_fit, rows, noisy):
+    at = rows("new", steps=np.linspace(11_000, 12_000, 20).round())
+    band = forecast(toy_fit, at, noisy(200), draws=400)
+    share = band.row_share
+    assert share is not None
+    assert share.shape == (len(at),)
+    assert ((share >= 0) & (share <= 1)).all()
+    np.testing.assert_allclose(band.averaged(1), band.observed, rtol=1e-12)
+    one, many = (np.log(draws / band.curve).var(axis=0) for draws in (band.observed, band.averaged(1e12)))
+    np.testing.assert_allclose(many, (1 - share) * one, rtol=1e-6, atol=1e-12)
+    bare = dataclasses.replace(band, row_share=None)
+    np.testing.assert_allclose(np.log(bare.averaged(4) / band.curve).var(axis=0), one / 4, rtol=1e-6)
+
+
 # --- who is asked for ---------------------------------------------------------------------------------------------
 
 

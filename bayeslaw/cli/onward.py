@@ -77,6 +77,7 @@ def joined(bands: Sequence[Band]) -> Band:
         np.hstack([b.observed[:draws] for b in bands]),
         bands[0].levels,
         tuple(dict.fromkeys(note for b in bands for note in b.notes)),
+        None if any(b.row_share is None for b in bands) else np.concatenate([b.row_share for b in bands]),
     )
 
 

@@ -85,8 +85,9 @@ def conditioned(
     given: Runs | None,
     declared: Mapping[str, Schedule | str],
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Draws (S, rows) of the curve and of observed losses at ``at``, and notes. Inside ``jax.enable_x64(True)``."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Draws (S, rows) of the curve and of observed losses at ``at``; the share (rows,) of the variance of one about the
+    other that a mean over rows averages away; and notes. Inside ``jax.enable_x64(True)``."""
     notes: list[str] = []
     law = get_law(problem.layout.law)
     target = usable(law, at.frame, "rows to forecast")
@@ -109,8 +110,7 @@ def conditioned(
             "What is given was not used: the fit is of single points, which have nothing of their own to condition on. "
             "Fit again with these rows among the runs."
         )
-    curve, observed = _draw(question, draws, rng)
-    return curve, observed, notes
+    return *_draw(question, draws, rng), notes
 
 
 def _reaching(problem: Problem, *frames: pd.DataFrame) -> tuple[Layout, dict[str, Any]]:
@@ -256,8 +256,9 @@ def resampled(log_w: np.ndarray, rng: np.random.Generator, picks: int | None = N
     return pick.clip(0, count - 1), float(1 / np.sum(weights**2)), float(k)
 
 
-def _draw(question: _Question, draws: _Draws, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws of the curve and of a loss at every row, some series and at most ``MOST_ROWS`` rows of each at a time."""
+def _draw(question: _Question, draws: _Draws, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws of the curve and of a loss at every row, some series and at most ``MOST_ROWS`` rows of each at a time; and
+    the rows' own share of what parts the two, the rest being misfit that neighbours have in common."""
     q, count = question, len(draws)
     noise = rng.standard_normal((count, len(q.series), q.layout.effect_count))
     curve, sd = np.empty((count, len(q.target))), np.empty((count, len(q.target)))
@@ -275,7 +276,9 @@ def _draw(question: _Question, draws: _Draws, rng: np.random.Generator) -> tuple
         log_curve, scale = curve_draws(q.layout, q.data, draws.z, past, rows, draws.fresh, own)
         position = np.concatenate([np.arange(len(p)) for p in pieces])
         curve[:, take], sd[:, take] = log_curve[:, piece_code, position], scale[:, piece_code, position]
-    return np.exp(curve), np.exp(curve + _noise(question, draws.z, sd, rng))
+    own = _row_noise(question)[q.code] if q.layout.likelihood == "curves" else np.zeros(len(q.target))
+    share = own**2 / np.maximum(own**2 + np.mean(sd**2, axis=0), 1e-300)
+    return np.exp(curve), np.exp(curve + _noise(question, draws.z, sd, rng)), share
 
 
 def _batches(code: np.ndarray, draws: int):
