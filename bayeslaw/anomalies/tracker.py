@@ -17,6 +17,8 @@ from bayeslaw.anomalies.structure import Structure
 
 #: rows remembered before an alarm; rows after an event in which a new alarm continues it; most rows of an event kept
 HISTORY, GRACE, MOST = 128, 12, 1000
+#: rows before an event that tell where the curve was; standard errors off zero that make it plain
+BEFORE, LAGS = 20, 4.0
 #: sd of the run's own noise beyond which its curve alone shows that an event is its own
 OWN = 4.0
 _HUGE = 1e30
@@ -96,7 +98,7 @@ class Tracker:
         before = list(self.history)
         z = np.array([r.z for r in before] + [row.z])
         onset = _onset(z, "point" if abs(row.z) > 5.0 else hint)
-        start = max(0, onset - 20)
+        start = max(0, onset - BEFORE)
         self.rows = [*before[start:], row]
         self.lead = onset - start
         self.seen_at, self.evidence, self.hint, self.grace = row.step, total, hint, -1
@@ -104,6 +106,9 @@ class Tracker:
     def _event(self, is_open: bool) -> Event:
         rows = self.rows
         residual = np.array([r.loss - r.expected for r in rows])
+        # what the filter lagged behind a smooth curve before the event is not the event's
+        lag = _lag(residual[: self.lead])
+        residual -= lag
         scale = np.array([r.scale for r in rows])
         verdict = classify(residual, scale, self.lead, correlated=0.15)
         kind = _name(verdict, rows, self.lead)
@@ -113,7 +118,7 @@ class Tracker:
             self.run, kind, verdict.probability, rows[self.lead].step, peak.step,
             rows[max(verdict.end, self.lead)].step, verdict.magnitude,
             verdict.magnitude / max(float(np.median(scale)), 1e-12),
-            math.log10(min(max(self.evidence, 1.0), _HUGE)), peak.expected, peak.loss, severity, low, high,
+            math.log10(min(max(self.evidence, 1.0), _HUGE)), peak.expected + lag, peak.loss, severity, low, high,
             max(r.siblings for r in rows[self.lead :]), self.seen_at, is_open,
         )  # fmt: skip
         # one sibling's contrast says no more than that one of the two moved, unless this one's own curve shows it
@@ -139,6 +144,16 @@ class Tracker:
             setattr(new, name, data[name])
         new.structure = Structure.from_json(data["structure"])
         return new
+
+
+def _lag(before: np.ndarray) -> float:
+    """Median of the residuals before an event where it is plain that they lie to one side, else 0."""
+    if len(before) < BEFORE // 2:
+        return 0.0
+    middle = float(np.median(before))
+    # standard error of a median, from the median absolute deviation
+    error = 1.253 * 1.483 * float(np.median(np.abs(before - middle))) / math.sqrt(len(before))
+    return middle if abs(middle) > LAGS * error else 0.0
 
 
 def _onset(z: np.ndarray, hint: str) -> int:

@@ -1,6 +1,7 @@
 """``anomalies``: injected events are found and named, healthy runs left alone; units, names, order do not matter."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayeslaw.errors import DataError
@@ -49,6 +50,28 @@ def test_shapes_are_told_apart_with_two_siblings(make_family, found):
         assert len(mine) == len(events) == 1, kind
         assert mine["kind"].iloc[0] == kind
         assert abs(mine["start_step"].iloc[0] - 600) <= (60 if kind in ("drift", "divergence") else 2), kind
+
+
+SMOOTH = {
+    "point": lambda k: 1.0 * (k == 0),
+    "spike": lambda k: np.exp(-k / 5),
+    "malignant_spike": lambda k: np.exp(-k / 5) + 0.3,
+    "level_up": lambda k: np.full(len(k), 0.3),
+    "level_down": lambda k: np.full(len(k), -0.3),
+}
+
+
+@pytest.mark.parametrize("kind", SMOOTH)
+def test_on_a_curve_with_little_noise_the_filters_lag_is_not_the_events(kind, found):
+    """Sparse rows of a steep, quiet curve: the filter lags by ten times the noise, before the event as after it."""
+    step = 50.0 * np.arange(1, 601)
+    rng = np.random.default_rng(0)
+    clean = 1.7 + 0.76 + 410 / (step * 1e5) ** 0.28 + 0.003 * rng.standard_normal(600)
+    frame = pd.DataFrame({"run": "a", "step": step, "loss": clean})
+    events = found(spoil(frame, "a", step[400], SMOOTH[kind](np.arange(200.0)))).frame
+    assert events["kind"].tolist() == [kind]
+    assert events["start_step"].tolist() == [step[400]]
+    assert events["expected"].iloc[0] == pytest.approx(clean[400], abs=0.015)
 
 
 def test_noise_that_grows(make_family, found):
