@@ -24,7 +24,7 @@ from bayeslaw.baselines import Ask, NotApplicable, get_baseline
 from bayeslaw.cards import Card
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
-from bayeslaw.forecast import averaged
+from bayeslaw.forecast import averaged, bounded
 from bayeslaw.laws import Schedule
 
 #: draws (S, rows) of the curve and of a loss, the point forecast (rows,), the rows' own share of the scatter (rows,)
@@ -227,9 +227,7 @@ def score_rows(
         one, at = np.maximum(observed[:, smooth], 1e-6), np.maximum(curve[:, smooth], 1e-6)
         own = _measured_share(mine, np.log(one / at)) if share is None else share[smooth]
         draws[:, smooth] = averaged(at, one, own, mine["n_eff"].to_numpy(float))
-    # a heavy tail may run away to infinity, where no score has a number: beyond a factor of five it says no more
-    usual = np.median(draws, axis=0)
-    draws = np.clip(draws, usual / 5, usual * 5)
+    draws = bounded(draws)
     truth = rows["loss"].to_numpy(float)
     names = ("run", "group", "n_params", "step", "tokens", "level", "final", "reach", "reach_n", "seen")
     out = rows[[c for c in names if c in rows]].reset_index(drop=True)

@@ -40,9 +40,9 @@ class Band:
 
     Attributes
     ----------
-    frame : one row per row asked for, in their order: identity columns, ``mean`` and ``median`` of an observed loss,
-        ``lo50, hi50, lo90, hi90`` (bounds of an observed loss at those levels, in per cent), ``curve_mean`` and
-        ``curve_lo90, ...`` (bounds of the smooth curve beneath the noise). Nats per token.
+    frame : one row per row asked for, in their order: identity columns, ``mean`` (of ``bounded`` draws) and ``median``
+        of an observed loss, ``lo50, hi50, lo90, hi90`` (bounds of an observed loss at those levels, in per cent),
+        ``curve_mean`` and ``curve_lo90, ...`` (bounds of the smooth curve beneath the noise). Nats per token.
     curve : (S, rows) draws of the curve; ``observed`` : (S, rows) draws of a loss. Columns of one draw belong together.
     levels : the levels of the bands, as fractions.
     notes : sentences a reader of the band should know.
@@ -188,11 +188,21 @@ def _contradiction(rows: Runs, fit: Fit, known: Runs | None) -> str | None:
     return None
 
 
+def bounded(draws: np.ndarray) -> np.ndarray:
+    """Draws (S, rows) of a loss, those beyond a factor of five of their median put there.
+
+    Heavy-tailed noise of log losses has no mean, and now and then a draw beyond all numbers: out there a forecast says
+    no more.
+    """
+    usual = np.median(draws, axis=0)
+    return np.clip(draws, usual / 5, usual * 5)
+
+
 def _summary(frame: pd.DataFrame, curve: np.ndarray, observed: np.ndarray, levels: tuple[float, ...]) -> pd.DataFrame:
     out: dict[str, Any] = {name: frame[name].to_numpy() for name in IDENTITY if name in frame}
     if "tokens" not in out:
         out["tokens"] = np.full(len(frame), np.nan)
-    out["mean"], out["median"] = observed.mean(axis=0), np.median(observed, axis=0)
+    out["mean"], out["median"] = bounded(observed).mean(axis=0), np.median(observed, axis=0)
     out["curve_mean"] = curve.mean(axis=0)
     tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
     for prefix, draws in (("", observed), ("curve_", curve)):

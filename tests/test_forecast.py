@@ -316,4 +316,6 @@ def test_an_infinite_draw_is_no_warning(toy_fit, rows, monkeypatch):
     )
     found = forecast(toy_fit, rows("new"), draws=DRAWS)
     assert np.isinf(found.observed).any()
+    # such noise has no mean: that of the draws is kept within a factor of five of the median
+    assert (found.frame["mean"] < 2 * found.frame["median"]).all()
     assert np.isfinite(found.frame["hi90"]).all()

@@ -12,6 +12,7 @@ import pandas as pd
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
+from bayeslaw.forecast import bounded
 from bayeslaw.plan.budget import Rates, parse_budget
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, plug_in, regret_curve, sensitivity
@@ -170,7 +171,8 @@ def plan(
                 "N* held where this model's were too narrow (benchmarks/planning.md)."
             )
     best = optimum(surface, price, budget, bound)
-    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        one = best.loss * np.exp(surface.scatter(best.n_params, best.tokens, np.random.default_rng(seed)))
     table = pd.DataFrame(
         {
             "n_params": best.n_params,
@@ -178,7 +180,7 @@ def plan(
             "recurrence": best.recurrence,
             "tokens_per_param": best.tokens / best.n_params,
             "loss": best.loss,
-            "loss_observed": best.loss * np.exp(surface.scatter(best.n_params, best.tokens, rng)),
+            "loss_observed": bounded(one),
         }
     )
     frame = pd.DataFrame({name: bands(table[name].to_numpy()) for name in table}).T.astype(float)

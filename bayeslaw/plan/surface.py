@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.errors import PlanError
-from bayeslaw.fit import Fit
+from bayeslaw.fit import Fit, checked
 from bayeslaw.laws import get_law
 
 #: what a plan can choose, or derive from what it chooses
@@ -41,7 +41,7 @@ class Surface:
         self, fit: Fit, group: str | None = None, *, recurrent_share: float | None = None, draws: int = 2000,
         seed: int = 0, z: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        self.fit, self.group = fit, group
+        self.fit, self.group = checked(fit), group
         self.layout, self.problem = fit.problem.layout, fit.problem
         self.law = get_law(self.layout.law)
         alien = [c for c in self.law.covariates if c not in CHOICES]

@@ -7,7 +7,7 @@ import pytest
 from bayeslaw.cards import load_card
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import assemble
-from bayeslaw.errors import PlanError, TargetError
+from bayeslaw.errors import FitError, PlanError, TargetError
 from bayeslaw.fit import Fit
 from bayeslaw.plan import Limits, plan, rates, target
 from bayeslaw.plan.costs import SIX_N
@@ -120,6 +120,8 @@ def test_bad_input(made_fit):
     for bad in (0, -1e22, "0 FLOP", "3 bananas"):
         with pytest.raises(PlanError):
             plan(fit, bad)
+    with pytest.raises(FitError, match="A Fit is needed here, not str"):
+        plan("fit.nc", 1e22)  # pyright: ignore[reportArgumentType]
     with pytest.raises(PlanError, match="one of the two"):
         plan(fit)
     with pytest.raises(PlanError, match="one of the two"):
