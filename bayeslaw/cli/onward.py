@@ -71,13 +71,14 @@ def joined(bands: Sequence[Band]) -> Band:
     if len(bands) == 1:
         return bands[0]
     draws = min(len(b.curve) for b in bands)
+    shares = [b.row_share for b in bands if b.row_share is not None]
     return Band(
         pd.concat([b.frame for b in bands], ignore_index=True),
         np.hstack([b.curve[:draws] for b in bands]),
         np.hstack([b.observed[:draws] for b in bands]),
         bands[0].levels,
         tuple(dict.fromkeys(note for b in bands for note in b.notes)),
-        None if any(b.row_share is None for b in bands) else np.concatenate([b.row_share for b in bands]),
+        np.concatenate(shares) if len(shares) == len(bands) else None,
     )
 
 
