@@ -1,8 +1,12 @@
 """Optima against each other and against brute force."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pytest
 
+from bayeslaw.cards import load_card
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.costs import SIX_N, Cost, cost_of
 from bayeslaw.plan.optimum import Limits, closed_form, loss_at, numerical, optimum
@@ -116,13 +120,9 @@ def test_a_group_has_its_own_measured_cost(made_fit):
 
 def test_a_law_of_schedules_cannot_be_planned_with(made_fit):
     fit = made_fit()
-
-    class Other:
-        card, draws = type("Card", (), {"name": "multi-power"}), fit.draws
-        problem = type("P", (), {"layout": type("L", (), {"law": "multi-power"}), "levels": {}})
-
+    problem: Any = type("P", (), {"layout": type("L", (), {"law": "multi-power"}), "levels": {}})
     with pytest.raises(PlanError, match="chinchilla-interaction"):
-        Surface(Other())  # type: ignore[arg-type]
+        Surface(dataclasses.replace(fit, card=load_card("multi-power"), problem=problem))
     with pytest.raises(PlanError, match="no group"):
         Surface(fit, "nowhere")
 
