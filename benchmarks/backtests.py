@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,15 +20,14 @@ import numpy as np
 import pandas as pd
 from clock import WARMUP, schedule
 from least_error import least_error
+from report import DATA, write
 
 import bayeslaw as bl
 from bayeslaw.backtest import Backtest, backtest
-from bayeslaw.files import written_whole
 from bayeslaw.laws import Schedule
 from bayeslaw.splits import Split, by_largest, by_run, share_of_run
 
 HERE = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("BAYESLAW_DATA", HERE.parents[1] / "shared" / "data"))
 PAGE = HERE / "backtests.md"
 ANNEALING = ("last value", "power law", "power law in lr", "Tissue", "multi-power point")
 POINTS = ("Chinchilla approach 3", "over-training law")
@@ -298,35 +296,6 @@ def _markdown(frame: pd.DataFrame, formats: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(name: str, text: str) -> None:
-    """Replace one study's section of the page, or put it at the end."""
-    page = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else HEAD
-    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
-    section = begin + text.rstrip() + "\n" + end
-    if begin in page:
-        page = page[: page.index(begin)] + section + page[page.index(end) + len(end) :]
-    else:
-        page = page.rstrip() + "\n\n" + section
-    with written_whole(PAGE) as draft:
-        draft.write_text(page, encoding="utf-8")
-
-
-HEAD = """# Backtests on public losses
-
-Every table comes out of the command above it; the data are read from the folder that `BAYESLAW_DATA` names. Bands are
-of NUTS posteriors, seed 0, 4 chains of 500 draws. Means are over curves; the 95 % interval of the 90 % coverage draws
-whole runs again. CRPS, RMSE and the interval score of the 90 % band are in nats per token, and lower is better; so is
-the log score. `raw` scores observed losses, `curve` the held-out curves smoothed to 20 stretches each: there the
-forecast is of a mean over the stretch's rows (`Band.averaged`), and a baseline's scatter, which does not say what of it
-averages away, is granted what is measured along the run. PIT p tests uniform PIT values over runs.
-
-An earlier scorer compared the scatter of a stretch of two or three rows with the forecast's, and took what was missing
-for misfit. Put to curves of pure noise whose law was known, its 90 % bands held 96-97 % of the smoothed losses; these
-hold 91-92 % (tests/test_backtest.py). That was noticed on the tables of the train curves below, whose stretches are
-that short.
-"""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", nargs="*", choices=[[], *STUDIES], default=[])
@@ -344,9 +313,11 @@ def main() -> None:
         about = inspect.cleandoc(STUDIES[name].__doc__ or "").partition("\n\n")[2].replace("``", "`")
         command = f"    python benchmarks/backtests.py {name}{extra}\n\n"
         text = f"## {title}\n\n{command}{about}{chr(10) * 2 * bool(about)}{STUDIES[name](options)}"
-        print(text + f"\n({time.perf_counter() - start:.0f} s)\n", flush=True)
-        if not (options.approx or options.model or options.every > 1):
-            _write(name + ("-refit" if extra else ""), text)
+        if options.approx or options.model or options.every > 1:
+            print(text, flush=True)
+        else:
+            write(name + ("-refit" if extra else ""), [text.rstrip()], PAGE)
+        print(f"\n({time.perf_counter() - start:.0f} s)\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from inner_splits import FREE, shapes
 from report import DATA
 
 import bayeslaw as bl
@@ -35,8 +36,7 @@ def effects(**sds: float) -> dict[str, Any]:
     return {"run": {name: {"prior": f"lognormal({sd}, 0.6)", "reason": "tried"} for name, sd in sds.items()}}
 
 
-FREE = {"schedule": {"clock": "normal(0.88, 0.1)"}}
-SHAPES = {"parameters": {name: {"prior": "lognormal(0.5, 0.15)"} for name in ("beta", "gamma")}}
+SHAPES = {"parameters": shapes(0.5, 0.15)}
 #: name → the cards whose draws are mixed in equal parts, each as what it changes of a shipped one
 TREATMENTS: dict[str, list[dict[str, Any]]] = {
     "stationary (shipped)": [{}],

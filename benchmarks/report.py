@@ -11,12 +11,14 @@ DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] 
 PAGE = Path(__file__).with_name("planning.md")
 
 
-def write(section: str, lines: list[str]) -> None:
-    """Put the lines between the section's marks in planning.md, in place of what was there; and print them."""
-    text = PAGE.read_text(encoding="utf-8")
+def write(section: str, lines: list[str], page: Path = PAGE) -> None:
+    """Put the lines between the section's marks in a page, in place of what was there, or at its end; print them."""
+    text = page.read_text(encoding="utf-8")
     begin, end = f"<!-- {section}:begin -->\n", f"<!-- {section}:end -->"
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}{end}\n"
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
-    with written_whole(PAGE) as draft:
+    with written_whole(page) as draft:
         draft.write_text(f"{head}{begin}" + "\n".join(lines).strip("\n") + f"\n{end}{tail}", encoding="utf-8")
     print("\n".join(lines), flush=True)

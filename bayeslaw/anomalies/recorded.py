@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayeslaw.anomalies.events import Event, sentence
 from bayeslaw.anomalies.gradients import Gradients
+from bayeslaw.data.curves import AXES
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def axis_of(runs: Runs) -> str | None:
     """The column that rows are counted along: step, else tokens, else flops."""
-    return next((name for name in ("step", "tokens", "flops") if name in runs.frame), None)
+    return next((name for name in AXES if name in runs.frame), None)
 
 
 def nonfinite(runs: Runs) -> dict[str, np.ndarray]:

@@ -44,7 +44,6 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
     names = list(dict.fromkeys(frame["run"]))
     if len(names) > MOST_RUNS:
         out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are shown.")
-    log = runs if runs is not None else None
     for name in names[:MOST_RUNS]:
         mine = frame["run"] == name
         one = type(band)(
@@ -53,7 +52,7 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
             band.observed[:, mine.to_numpy()],
             band.levels,
         )
-        known = log.select(name) if log is not None and name in log.names else None
+        known = runs.select(name) if runs is not None and name in runs.names else None
         if mine.sum() > 1 or known is not None:
             figure = plot_band(one, known, log=(False,))
             figure.set_size_inches(6.2, 4.2)
@@ -80,9 +79,8 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
 
 def _rows_ahead(fit: Fit, runs: Runs | None, asked: Mapping[str, Any]) -> Any:
     """The runs' rows up to the target; without one, to twice as far as the farthest has come."""
-    source = fit
     if asked["tokens"] is not None or asked["step"] is not None:
-        return ahead(source, tokens=asked["tokens"], step=asked["step"])
+        return ahead(fit, tokens=asked["tokens"], step=asked["step"])
     bins: Any = fit.problem.bins
     if "schedule" in get_law(fit.card.law).covariates:
         raise DataError(
@@ -96,4 +94,4 @@ def _rows_ahead(fit: Fit, runs: Runs | None, asked: Mapping[str, Any]) -> Any:
     order = bins.sort_values([c for c in ("n_params", axis) if c in bins])
     names = [str(order["run"].iloc[-1])]
     far = 2 * float(bins.loc[bins["run"] == names[0], axis].max())
-    return ahead(source, tokens=far, names=names) if axis == "tokens" else ahead(source, step=far, names=names)
+    return ahead(fit, tokens=far, names=names) if axis == "tokens" else ahead(fit, step=far, names=names)
