@@ -7,7 +7,6 @@ A card of one's own takes a few lines: ``extends = "chinchilla"`` and the tables
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from bayeslaw.cards_prior import Parameter, Prior, Reasoned
-from bayeslaw.cards_tables import LEVELS, check_around, clock_of, merged, parameter, reasoned, table_of
+from bayeslaw.cards_tables import LEVELS, check_around, clock_of, merged, parameter, process, reasoned, table_of
 from bayeslaw.errors import CardError
 from bayeslaw.laws import get_law
 
 __all__ = ["Card", "Parameter", "Prior", "Reasoned", "card_names", "load_card"]
 
 _TOP = ("name", "extends", "law", "summary", "reference")
-_TOP += ("parameters", "offset", "run", "noise", "discrepancy", "schedule")
+_TOP += ("parameters", "offset", "run", "noise", "discrepancy", "shared", "schedule")
 #: what a card that says nothing about errors gets
 DEFAULTS: dict[str, Any] = {
     "noise": {
@@ -42,7 +41,8 @@ DEFAULTS: dict[str, Any] = {
 class Card:
     """A model card. ``offset`` maps a level to the prior of the spread of its members' shifts of the whole log loss;
     ``run`` maps run-level effects ("level" or an amplitude) to the prior of their relative sd;
-    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty; ``knot_step`` is in e-folds;
+    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty, and so has ``shared``, what runs of
+    one data order stray together; ``knot_step`` and ``shared_step`` are in e-folds;
     ``clock`` is the power of the learning rate that counts as progress (``laws/schedule.py``): as it is where
     ``clock_sd`` is 0, else the mean of its normal prior; ``clock_reason`` says why."""
 
@@ -55,7 +55,9 @@ class Card:
     run: Mapping[str, Reasoned]
     noise: Mapping[str, Reasoned]
     discrepancy: Mapping[str, Reasoned]
+    shared: Mapping[str, Reasoned]
     knot_step: float = 0.5
+    shared_step: float = 0.25
     clock: float = 1.0
     clock_sd: float = 0.0
     clock_reason: str = ""
@@ -101,19 +103,13 @@ class Card:
         offset = reasoned(raw, "offset", where, list(LEVELS))
         run = reasoned(raw, "run", where, ["level", *amplitudes])
         noise = reasoned(raw, "noise", where, list(DEFAULTS["noise"]))
-        table = dict(table_of(raw, "discrepancy", where))
-        step = table.pop("step", 0.5)
-        if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
-            raise CardError(
-                f"{where}, [discrepancy]: step is the knots' distance in e-folds of tokens, above 0: {step!r}."
-            )
-        discrepancy = reasoned({"discrepancy": table}, "discrepancy", where, ["scale", "length"])
-        if discrepancy and len(discrepancy) < 2:
-            raise CardError(f"{where}: a discrepancy needs both scale and length.")
+        discrepancy, step = process(raw, "discrepancy", where, 0.5)
+        shared, shared_step = process(raw, "shared", where, 0.25)
         clock, sd, why = clock_of(raw, law, where)
         text = {k: str(raw.get(k, "")) for k in ("name", "law", "summary", "reference")}
         return cls(**text, parameters=parameters, offset=offset, run=run, noise=noise, discrepancy=discrepancy,
-                   knot_step=float(step), clock=clock, clock_sd=sd, clock_reason=why, source=dict(raw))  # fmt: skip
+                   shared=shared, knot_step=step, shared_step=shared_step,
+                   clock=clock, clock_sd=sd, clock_reason=why, source=dict(raw))  # fmt: skip
 
     def __str__(self) -> str:
         from bayeslaw.cards_text import describe

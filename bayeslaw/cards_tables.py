@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,19 @@ def clock_of(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, float
             f"sd) with a mean more than three sd above 0; not {clock!r}."
         )
     return float(clock), sd, str(table.get("reason", ""))
+
+
+def process(raw: Mapping[str, Any], key: str, where: str, step: float) -> tuple[dict[str, Reasoned], float]:
+    """What [discrepancy] or [shared] says of a path over log-tokens: priors of its scale and length, neither or both,
+    and the distance of its knots, ``step`` where it does not say."""
+    table = dict(table_of(raw, key, where))
+    step = table.pop("step", step)
+    if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
+        raise CardError(f"{where}, [{key}]: step is the knots' distance in e-folds of tokens, above 0: {step!r}.")
+    found = reasoned({key: table}, key, where, ["scale", "length"])
+    if found and len(found) < 2:
+        raise CardError(f"{where}: [{key}] needs both scale and length.")
+    return found, float(step)
 
 
 def check_around(parameters: Mapping[str, Parameter], symbols: Mapping[str, Any], where: str) -> None:

@@ -52,6 +52,9 @@ def describe(card: Card) -> str:
         f"Discrepancy: smooth misfit of a curve, knots every {card.knot_step:g} e-folds": _rows(
             card.discrepancy, DISCREPANCY
         ),
+        f"Shared by runs of one data order: a path, knots every {card.shared_step:g} e-folds": _rows(
+            card.shared, DISCREPANCY
+        ),
     }
     rows = [row for part in tables.values() for row in part]
     widths = (max(len("symbol"), *(len(r.name) for r in rows)), max(len(p) for r in rows for p in r.priors))
@@ -144,7 +147,7 @@ def _priors(card: Card) -> Iterator[Prior]:
         yield from spec.pool.values()
         if spec.slope:
             yield spec.slope
-    for part in (card.offset, card.run, card.noise, card.discrepancy):
+    for part in (card.offset, card.run, card.noise, card.discrepancy, card.shared):
         yield from (reasoned.prior for reasoned in part.values())
 
 

@@ -73,7 +73,8 @@ def to_tree(fit: Fit) -> xr.DataTree:
     bins = fit.problem.bins.copy()
     for name in bins.columns:
         if not pd.api.types.is_numeric_dtype(bins[name]) or pd.api.types.is_bool_dtype(bins[name]):
-            bins[name] = bins[name].astype(str).to_numpy(object)
+            # an empty cell stays empty: as text it would be a name
+            bins[name] = bins[name].astype("string").fillna("").to_numpy(object)
     observed = xr.Dataset({str(c): ("bin", bins[c].to_numpy()) for c in bins.columns})
     tree = xr.DataTree.from_dict(
         {"posterior": fit.posterior, "sample_stats": xr.Dataset(stats), "unconstrained": z, "observed_data": observed}

@@ -69,7 +69,11 @@ class Study:
     def _curves(self) -> list[dict]:
         sizes = (1e8, 4e8, 1.6e9)
         if self is STUDIES["looped"]:
-            return [{"run": f"{n:.0e}x{t}", "n_params": n, "recurrence": float(t)} for n in sizes for t in (1, 2, 4)]
+            grid = [(n, t) for n in sizes for t in (1, 2, 4)]
+            orders = {1e8: "x", 4e8: "x", 1.6e9: "y"}
+            return [
+                {"run": f"{n:.0e}x{t}", "n_params": n, "recurrence": float(t), "data_order": orders[n]} for n, t in grid
+            ]
         return [{"run": f"{g}{n:.0e}", "group": g, "n_params": n} for g in ("a", "b") for n in sizes]
 
     def held(self) -> pd.DataFrame:
@@ -79,7 +83,7 @@ class Study:
         elif self is STUDIES["looped"]:
             rows = [
                 {"run": "1e+08x1", "n_params": 1e8, "recurrence": 1.0, "tokens": 2e11},
-                {"run": "new", "n_params": 6.4e9, "recurrence": 8.0, "tokens": 1e11},
+                {"run": "new", "n_params": 6.4e9, "recurrence": 8.0, "tokens": 1e10, "data_order": "x"},
             ]
         else:
             rows = [
@@ -92,7 +96,7 @@ class Study:
 STUDIES = {
     "curves": Study("chinchilla", "six curves: two groups, three sizes"),
     "points": Study("chinchilla", "48 single points with Student-t noise: two groups, eight sizes", draws=900),
-    "looped": Study("looped-total", "nine curves: three sizes, three recurrences", draws=600),
+    "looped": Study("looped-total", "nine curves: three sizes, three recurrences, two data orders", draws=600),
 }
 
 
@@ -163,7 +167,9 @@ def stamp(name: str) -> str:
     card, problem, held = prepared(name)
     design = zlib.crc32(json.dumps(problem.bins.round(9).to_dict("list"), default=str).encode())
     held_out = zlib.crc32(held.to_json().encode())
-    said = zlib.crc32(repr([card.parameters, card.offset, card.run, card.noise, card.discrepancy]).encode())
+    said = zlib.crc32(
+        repr([card.parameters, card.offset, card.run, card.noise, card.discrepancy, card.shared]).encode()
+    )
     return json.dumps(STUDIES[name].settings | {"kept": KEPT, "card": said, "bins": design, "held": held_out})
 
 

@@ -16,6 +16,8 @@ from bayeslaw.cards import load_card
 from bayeslaw.demo import CURVES, looped_curves, settled
 
 DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+#: stretches of a curve whose means are compared between seeds
+STRETCHES = 8
 PUBLISHED = {"vanilla": 0.459, "trunc_bptt": 0.38}
 
 
@@ -28,28 +30,50 @@ def seeds(quick: bool) -> list[str]:
         if quick
         else bl.fit(runs, card, seed=0, max_bins=12)
     )
-    level = fit.posterior["effect_level_sd"].to_numpy().ravel()
-    wander = fit.posterior["discrepancy_scale"].to_numpy().ravel()
+    level, wander, length = (
+        fit.posterior[name].to_numpy().ravel()
+        for name in ("effect_level_sd", "discrepancy_scale", "discrepancy_length")
+    )
     frame = runs.frame
-    squares, free, cells = 0.0, 0, []
+    squares, free, cells = np.zeros(2), np.zeros(2), []
     for (n, depth), cell in frame.groupby(["n_params", "recurrence"]):
         if cell["seed"].nunique() < 2:
             continue
-        shared = cell["step"] <= cell.groupby("seed")["step"].max().min()
-        # seeds read the same batches: what is left between them over the whole curve is the seed's own
-        means = np.log(cell[shared].groupby("seed")["loss"].mean())
-        squares, free = squares + float(((means - means.mean()) ** 2).sum()), free + len(means) - 1
-        cells.append(f"N = {n:,.0f}, T_m = {depth:.0f}: {len(means)} seeds, sd {100 * means.std():.2f} %")
-    found, said = np.sqrt(squares / free), np.median(np.sqrt(level**2 + wander**2 / 2))
+        cell = cell[cell["step"] <= cell.groupby("seed")["step"].max().min()]
+        # seeds read the same batches: what is left between them is the seed's own
+        log = np.log(cell["tokens"])
+        cut = np.floor(STRETCHES * (1 - 1e-9) * (log - log.min()) / (log.max() - log.min())).rename("cut")
+        for k, keys in enumerate((["seed"], ["seed", cut])):
+            means = (
+                np.log(cell.groupby(keys)["loss"].mean()).unstack()
+                if k
+                else np.log(cell.groupby("seed")["loss"].mean())
+            )
+            off = means - means.mean(axis=0)
+            squares[k], free[k] = squares[k] + float((off**2).to_numpy().sum()), free[k] + off.size * (1 - 1 / len(off))
+        whole = np.log(cell.groupby("seed")["loss"].mean())
+        cells.append(f"N = {n:,.0f}, T_m = {depth:.0f}: {len(whole)} seeds, sd {100 * whole.std():.2f} %")
+    found = np.sqrt(squares / free)
+    # a curve's mean is over rows, which are even in tokens: the share of the wander's variance that it keeps
+    tokens = frame["tokens"].to_numpy(float)
+    x = np.log(np.linspace(tokens.min(), tokens.max(), 200))
+    keeps = np.array([np.exp(-np.abs(x[:, None] - x) / one).mean() for one in length])
+    said = [np.median(np.sqrt(level**2 + wander**2 * keeps)), np.median(np.sqrt(level**2 + wander**2))]
     return [
         "## Repeated seeds",
         "",
         *(f"- {cell}" for cell in cells),
         "",
-        f"Pooled sd of a curve's mean between seeds {100 * found:.2f} %. The fit's run level is "
-        f"{100 * np.median(level):.2f} %, its discrepancy {100 * np.median(wander):.2f} % (which holds what the law "
-        f"gets wrong too); together, of a curve's mean, about {100 * said:.2f} %: "
-        f"{said / found:.1f} times the seeds' spread.",
+        "Spread between seeds beside what the fit says runs of one cell differ by, of a curve's mean and of its points "
+        f"({STRETCHES} stretches of a curve, even in log tokens):",
+        "",
+        "| of | between seeds, % | the fit, % | ratio |",
+        "|---|---|---|---|",
+        f"| a curve's mean | {100 * found[0]:.2f} | {100 * said[0]:.2f} | {said[0] / found[0]:.1f} |",
+        f"| its points | {100 * found[1]:.2f} | {100 * said[1]:.2f} | {said[1] / found[1]:.1f} |",
+        "",
+        f"The fit's run level is {100 * np.median(level):.2f} %; its discrepancy, {100 * np.median(wander):.2f} %, "
+        "holds what the law gets wrong of a cell too, which its seeds have in common.",
     ]
 
 

@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 
 import bayeslaw as bl
 from bayeslaw.engine.assemble import assemble
-from bayeslaw.engine.conditioning import resampled
 from bayeslaw.engine.density import log_posterior
 from bayeslaw.engine.warp import from_z, to_z
+from bayeslaw.engine.weights import resampled
 
 FREEDOM = 7
 #: card for single corpora of final losses, without the shift that runs of one size share

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.cards import Card, Prior
-from bayeslaw.engine.assemble import COLUMN_OF_LEVEL, Problem
+from bayeslaw.engine.assemble import Problem
+from bayeslaw.engine.levels import COLUMN_OF_LEVEL, orders_of
 from bayeslaw.laws import get_law
 
 
@@ -63,7 +64,7 @@ def simulate(card: Card, problem: Problem, held: pd.DataFrame, rng: np.random.Ge
         u = np.full(len(series), centre)
         if entry.slope:
             slope = values[f"{entry.symbol}_slope"] = slots[f"{entry.symbol}:slope"] = plain(spec.slope, rng)
-            u += slope * (np.log(series["n_params"]) - problem.reference["log_n"])
+            u += slope * (np.log(series["n_params"].to_numpy(float)) - problem.reference["log_n"])
         for level, _ in entry.levels:
             mine = deviations(entry.symbol, level, spec.pool[level])
             u += mine[index[level]]
@@ -102,7 +103,12 @@ def simulate(card: Card, problem: Problem, held: pd.DataFrame, rng: np.random.Ge
             scale, length = (positive(card.discrepancy[k].prior, rng) for k in ("scale", "length"))
             values |= {"discrepancy_scale": scale, "discrepancy_length": length}
             slots |= {"discrepancy:scale": scale, "discrepancy:length": length}
-            log_f += wander(problem, log_x, code, scale, length, rng)
+            log_f += wander(problem.data["grid"], log_x, code, scale, length, rng)
+        if problem.layout.shared:
+            scale, length = (positive(card.shared[k].prior, rng) for k in ("scale", "length"))
+            values |= {"shared_scale": scale, "shared_length": length}
+            slots |= {"shared:scale": scale, "shared:length": length}
+            log_f += wander(problem.data["shared_grid"], log_x, index["order"][code], scale, length, rng)
         variance = noise["sigma"] ** 2 * (0.5 + 0.5 * np.exp(-2 * noise["early"] * log_x))
         # a bin's mean has its measured variance; a single row to come has that of one raw row of its run
         own = problem.series["row_noise"].to_numpy(float)
@@ -168,10 +174,15 @@ def curve(
 
 
 def wander(
-    problem: Problem, log_x: np.ndarray, code: np.ndarray, scale: float, length: float, rng: np.random.Generator
+    grid: dict[str, float],
+    log_x: np.ndarray,
+    code: np.ndarray,
+    scale: float,
+    length: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """The discrepancy: per series an Ornstein-Uhlenbeck path over the knots, straight between them."""
-    start, step = problem.data["grid"]["start"], problem.data["grid"]["step"]
+    """Per member of ``code`` an Ornstein-Uhlenbeck path over the knots of the grid, straight between them."""
+    start, step = grid["start"], grid["step"]
     knots = start + step * np.arange(int(np.ceil((log_x.max() - start) / step)) + 1)
     keep = np.exp(-step / length)
     out = np.empty(len(log_x))
@@ -200,7 +211,7 @@ def with_losses(problem: Problem, log_y: np.ndarray) -> Problem:
 def _all_series(problem: Problem, held: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """Fitted series and, behind them, the runs that only ``held`` has; and the series of every row of ``held``."""
     new = held[~held["run"].isin(problem.series["run"])].drop_duplicates("run")
-    series = pd.concat([problem.series, new], ignore_index=True)
+    series = pd.concat([problem.series, new.assign(order=orders_of(new))], ignore_index=True)
     place = {run: i for i, run in enumerate(series["run"])}
     return series, held["run"].map(place).to_numpy(int)
 

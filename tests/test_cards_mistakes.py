@@ -162,7 +162,7 @@ MISTAKES = {
     ),
     "half a discrepancy": (
         {"discrepancy": {"length": False}},
-        r"the card: a discrepancy needs both scale and length\.",
+        r"the card: \[discrepancy\] needs both scale and length\.",
     ),
     "clock of a law without a schedule": (
         {"schedule": {"clock": 0.8}},

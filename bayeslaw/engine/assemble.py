@@ -18,15 +18,10 @@ from bayeslaw.cards import Card, Prior
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.budgets import wants_budgets, with_budgets
 from bayeslaw.engine.layout import Entry, Layout
-from bayeslaw.engine.rows import SEGMENTS, padded_rows, schedules_of
+from bayeslaw.engine.levels import levels_of, member_index, orders_of
+from bayeslaw.engine.rows import SEGMENTS, bucket, padded_rows, schedules_of
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule, get_law
-
-#: a pooled level with more members than this would put too many coordinates into NUTS
-MOST_MEMBERS = 64
-COLUMN_OF_LEVEL = {
-    "group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step", "budget": "budget",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,18 +81,18 @@ def lay_out(
     if wants_budgets(card, points, notes):
         bins = with_budgets(bins)
     series, code = series_table(bins)
-    levels = _levels(card, series, points, notes)
+    levels = levels_of(card, series, points, notes)
     for level, members in levels.items():
         series[f"{level}_index"] = member_index(level, members, series)
     slopes = _slopes(card, series, notes)
     axis = axis_of(bins)
     reference = _reference(card, bins, code, series, axis, schedules)
-    layout, grid = _layout(card, bins, levels, slopes, points, axis, reference)
+    layout, grids = _layout(card, bins, levels, slopes, points, axis, reference)
     rows = padded_rows(law, bins, code, series, list(levels), reference, axis, schedules)
     data = {
         "rows": rows,
         "ref": {k: v for k, v in reference.items() if not k.startswith("log_")},
-        "grid": grid,
+        **grids,
         "prior": prior_arrays(card, layout),
     }
     return Problem(
@@ -155,57 +150,10 @@ def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     constant = ("group", "budget", "n_params", "recurrence", "n_params_once", "n_params_recurrent")
     keep = [c for c in (*keys, *constant) if c in frame]
     table = frame.loc[~first, keep].reset_index(drop=True)
+    table["order"] = orders_of(frame.loc[~first])
     if "spread" in frame:
         table["row_noise"] = row_noise(frame, code)
     return table, code
-
-
-def _levels(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) -> dict[str, list[Any]]:
-    wanted = dict.fromkeys([*(level for p in card.parameters.values() for level in p.pool), *card.offset])
-    levels: dict[str, list[Any]] = {}
-    for level in wanted:
-        column = COLUMN_OF_LEVEL[level]
-        values = series[column] if column in series else pd.Series(dtype=float)
-        members = (
-            _size_members(values.to_numpy(float)) if level == "size" else sorted(values.dropna().unique().tolist())
-        )
-        if len(members) < 2:
-            notes.append(f"The {level} level is dropped: the runs have {'one' if members else 'no'} {column}.")
-        elif bool(values.isna().any()):
-            missing = series.loc[values.isna(), "run"].iloc[0]
-            raise FitError(
-                f"The card pools over {level}, but run {missing!r} has no {column}. Fill it in or drop the column."
-            )
-        elif len(members) > MOST_MEMBERS:
-            notes.append(f"The {level} level is dropped: {len(members):,} members are more than {MOST_MEMBERS}.")
-        elif len(members) > 0.6 * len(set(series["run"])):
-            notes.append(f"The {level} level is dropped: hardly two runs share a {column}.")
-        else:
-            levels[level] = members
-    return levels
-
-
-#: sizes closer than this in log N are one size: tables read off figures repeat a size with a small error
-SAME_SIZE = 0.02
-
-
-def _size_members(n_params: np.ndarray) -> list[float]:
-    """Distinct sizes, as geometric means of the sizes taken together."""
-    log_n = np.sort(np.log(n_params[np.isfinite(n_params)]))
-    if not log_n.size:
-        return []
-    return [float(np.exp(c.mean())) for c in np.split(log_n, np.flatnonzero(np.diff(log_n) > SAME_SIZE) + 1)]
-
-
-def member_index(level: str, members: list[Any], series: pd.DataFrame) -> np.ndarray:
-    """Each series' position among ``members``, -1 where it is none of them."""
-    values = series[COLUMN_OF_LEVEL[level]]
-    if level != "size":
-        place = {m: i for i, m in enumerate(members)}
-        return np.array([place.get(value, -1) for value in values], int)
-    distance = np.abs(np.log(values.to_numpy(float))[:, None] - np.log(members))
-    # within a member's own spread of sizes: chains of near sizes may be wider than the gap that ends them
-    return np.where(distance.min(axis=1) < 2 * SAME_SIZE, distance.argmin(axis=1), -1)
 
 
 #: rows' worth of the usual noise that a series' own is blended with: few rows tell a spread poorly
@@ -295,7 +243,7 @@ def _layout(
     points: bool,
     axis: str | None,
     ref: Mapping[str, float],
-) -> tuple[Layout, dict[str, float]]:
+) -> tuple[Layout, dict[str, dict[str, float]]]:
     law = get_law(card.law)
     entries = []
     for symbol in law.symbols:
@@ -304,16 +252,24 @@ def _layout(
         entries.append(Entry(symbol.name, symbol.kind, symbol.link, symbol.name in slopes, pool, around))
     offsets = tuple((lv, len(levels[lv])) for lv in card.offset if lv in levels)
     free = bool(card.clock_sd)
+    none = {"start": 0.0, "step": 1.0}
     if points:
-        return Layout(law.name, tuple(entries), "points", offsets, clock=free), {"start": 0.0, "step": 1.0}
-    grid, knots = {"start": 0.0, "step": card.knot_step}, 0
-    if card.discrepancy and axis:
-        log_x = np.log(bins[axis].to_numpy(float)) - ref["log_x"]
-        grid["start"] = float(np.floor(log_x.min() / card.knot_step) * card.knot_step)
-        span = (float(log_x.max()) - grid["start"]) / card.knot_step
-        # to a multiple of four: neighbours on the grid share a compilation, and spare knots change nothing
-        knots = 4 * math.ceil((math.ceil(span) + 1) / 4)
-    return Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots, free), grid
+        layout = Layout(law.name, tuple(entries), "points", offsets, clock=free)
+        return layout, {"grid": none, "shared_grid": none}
+    log_x = np.log(bins[axis].to_numpy(float)) - ref["log_x"] if axis else np.zeros(0)
+    grid, knots = knots_over(log_x, card.knot_step) if card.discrepancy and axis else (none, 0)
+    path, shared = knots_over(log_x, card.shared_step) if "order" in levels and axis else (none, 0)
+    orders = bucket(len(levels["order"])) if shared else 0
+    layout = Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots, free, shared, orders)
+    return layout, {"grid": grid, "shared_grid": path}
+
+
+def knots_over(log_x: np.ndarray, step: float) -> tuple[dict[str, float], int]:
+    """Start and step of a grid over ``log_x``, and its number of knots."""
+    start = float(np.floor(log_x.min() / step) * step)
+    span = (float(log_x.max()) - start) / step
+    # to a multiple of four: neighbours on the grid share a compilation, and spare knots change nothing
+    return {"start": start, "step": step}, 4 * math.ceil((math.ceil(span) + 1) / 4)
 
 
 def prior_arrays(card: Card, layout: Layout) -> dict[str, np.ndarray]:
@@ -331,8 +287,9 @@ def prior_arrays(card: Card, layout: Layout) -> dict[str, np.ndarray]:
             continue
         if rest.endswith(":tau"):
             prior = _spread(card, owner, rest.removesuffix(":tau"))
-        elif owner in ("noise", "effect", "discrepancy"):
-            prior = {"noise": card.noise, "effect": card.run, "discrepancy": card.discrepancy}[owner][rest].prior
+        elif owner in ("noise", "effect", "discrepancy", "shared"):
+            part = {"noise": card.noise, "effect": card.run, "discrepancy": card.discrepancy, "shared": card.shared}
+            prior = part[owner][rest].prior
         else:
             spec = card.parameters[owner]
             prior = spec.slope if rest == "slope" and spec.slope else spec.prior

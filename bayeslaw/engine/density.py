@@ -2,13 +2,13 @@
 
 For series i (a run, or a run at one exit step) and row j,
 
-    log y_ij = log L(x_ij; theta_i) + o_i + sum_e w_eij b_ie + u_i(log x_ij) + e_ij
+    log y_ij = log L(x_ij; theta_i) + o_i + sum_e w_eij b_ie + u_i(log x_ij) + s(log x_ij) + e_ij
 
 ``L`` is the law, ``o_i`` the offset of the levels that i belongs to (runs of one size, say); ``w_eij`` is 1 for the
 effect "level" and the share of the law's term e in the loss for an effect on an amplitude (so that ``b_ie`` is that
-amplitude's relative deviation, to first order); ``u_i`` is the discrepancy and ``e_ij`` independent noise. ``b``, ``u``
-are Gaussian and integrated out exactly. Working on log y makes every error relative to the loss level and every curve
-positive.
+amplitude's relative deviation, to first order); ``u_i`` is the discrepancy, ``s`` the path that all runs of i's data
+order share (``shared.py``) and ``e_ij`` independent noise. ``b``, ``u`` and ``s`` are Gaussian and integrated out
+exactly. Working on log y makes every error relative to the loss level and every curve positive.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-from bayeslaw.engine import discrepancy, linear
+from bayeslaw.engine import discrepancy, linear, shared
 from bayeslaw.engine.clock import at_clock
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.params import log_prior, offsets, series_params, values
@@ -101,28 +101,54 @@ def expected(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) ->
     return log_f + offsets(layout, v, rows)[:, None], shares
 
 
-def pieces(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) -> tuple[Array, Array, Array]:
-    """Residuals (R, n), noise variances (R, n) and design (R, n, K) of every series."""
+def pieces(
+    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], path: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Residuals (R, n), noise variances (R, n) and design (R, n, K) of every series.
+
+    ``path`` : coefficients (O, L) of the shared paths, which are then no part of the residuals.
+    """
     rows = data["rows"]
     log_f, shares = expected(layout, v, data)
     var = white_variance(v, rows["log_x"], rows["measured"])
     g = jax.vmap(lambda s, lx: design(layout, v, s, lx, data["grid"]))(shares, rows["log_x"])
-    return rows["log_y"] - log_f, var, g
+    r = rows["log_y"] - log_f
+    return r if path is None else r - shared.shift(layout, v, data, rows, path), var, g
 
 
-def series_log_likelihood(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) -> Array:
-    """Log likelihood of every series, shape (R,), run effects and discrepancy integrated out."""
+def series_log_likelihood(
+    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], path: Array | None = None
+) -> Array:
+    """Log likelihood of every series, shape (R,), run effects and discrepancy integrated out.
+
+    ``path`` : coefficients (O, L) of the shared paths: given them, and only then, series are independent.
+    """
     rows = data["rows"]
     if layout.likelihood == "points":
         scale = point_scale(v, rows)
         t = (rows["log_y"] - expected(layout, v, data)[0]) / scale
         density = student_log_density(t, v["noise:nu"]) - jnp.log(scale)
         return jnp.sum(jnp.where(rows["mask"], density, 0.0), axis=1)
-    r, var, g = pieces(layout, v, data)
+    r, var, g = pieces(layout, v, data, path)
     return linear.log_evidences(r, var, g, rows["mask"])
+
+
+def log_likelihood(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) -> Array:
+    """Log likelihood of all series together, what they share integrated out too."""
+    if layout.shared:
+        return shared.log_evidence(layout, v, data, *pieces(layout, v, data))
+    return jnp.sum(series_log_likelihood(layout, v, data))
+
+
+def evidence_and_path(
+    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], noise: Array
+) -> tuple[Array, Array]:
+    """``log_likelihood`` of a layout with shared paths, and a draw (O, L) of these given all rows of ``data``, from
+    standard normals."""
+    return shared.evidence_and_draw(layout, v, data, *pieces(layout, v, data), noise)
 
 
 def log_posterior(layout: Layout, data: Mapping[str, Any], z: Array, *, for_mode: bool = False) -> Array:
     """Log posterior density of the coordinates z (d,), up to a constant; ``for_mode`` as in ``log_prior``."""
     v = values(layout, data["prior"], z)
-    return log_prior(layout, data["prior"], z, for_mode=for_mode) + jnp.sum(series_log_likelihood(layout, v, data))
+    return log_prior(layout, data["prior"], z, for_mode=for_mode) + log_likelihood(layout, v, data)

@@ -65,6 +65,7 @@ class Layout:
     effects : names of the run-level effects: ``"level"`` or an amplitude of the law.
     knots : number of knots of the discrepancy on the grid of log x; 0 for none.
     clock : whether the power of the learning rate that counts as progress is sampled (``engine/clock.py``).
+    shared, orders : number of knots of the path that runs of one data order share, 0 for none, and of data orders.
     """
 
     law: str
@@ -74,6 +75,8 @@ class Layout:
     effects: tuple[str, ...] = ()
     knots: int = 0
     clock: bool = False
+    shared: int = 0
+    orders: int = 0
 
     def slots(self) -> Iterator[Slot]:
         """Every stretch of ``z``, in order."""
@@ -97,6 +100,9 @@ class Layout:
             if self.knots:
                 yield Slot("discrepancy:scale", 1, "positive")
                 yield Slot("discrepancy:length", 1, "positive")
+            if self.shared:
+                yield Slot("shared:scale", 1, "positive")
+                yield Slot("shared:length", 1, "positive")
 
     def placed(self) -> Iterator[tuple[Slot, slice]]:
         """Every slot and where it lies in ``z``."""

@@ -6,6 +6,9 @@ independent ``e ~ N(0, var)``. Everything costs O(n K^2 + K^3): linear in the nu
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
@@ -79,11 +82,45 @@ def log_evidences(r: Array, var: Array, g: Array, mask: Array) -> Array:
     hands out parts of a batch and blocks, and where as many chains as the pool has threads do so at the same time,
     all of them wait for ever (jaxlib/cpu/lapack_kernels.cc, ParallelBatchMap; seen with 0.10).
     """
-    series, k = g.shape[0], max(g.shape[-1], 1)
-    at_once = max(ALONE // k**3, 1)
-    if series <= at_once:
-        return jax.vmap(log_evidence)(r, var, g, mask)
-    return jax.lax.map(lambda one: log_evidence(*one), (r, var, g, mask), batch_size=at_once)
+    return _each(log_evidence, g.shape[-1], r, var, g, mask)
+
+
+def _each(function: Callable[..., Any], k: int, *arguments: Array) -> Any:
+    """``function``, which factorises a k × k matrix, along the first axis of its arguments."""
+    at_once = max(ALONE // max(k, 1) ** 3, 1)
+    if arguments[0].shape[0] <= at_once:
+        return jax.vmap(function)(*arguments)
+    return jax.lax.map(lambda one: function(*one), arguments, batch_size=at_once)
+
+
+def tellings(r: Array, var: Array, g: Array, h: Array, mask: Array) -> tuple[Array, Array, Array]:
+    """What each of m series tells of coefficients ``a`` that it shares with others, ``r = H a + G b + e``.
+
+    Shapes as in ``log_evidences``, h (m, n, L). With V the covariance of ``G b + e``: information ``H' V^-1 H``
+    (m, L, L), score ``H' V^-1 r`` (m, L), and log density (m,) of r at ``a = 0``.
+    """
+    return _each(_telling, g.shape[-1], r, var, g, h, mask)
+
+
+def _telling(r: Array, var: Array, g: Array, h: Array, mask: Array) -> tuple[Array, Array, Array]:
+    weight = jnp.where(mask, 1 / var, 0.0)
+    own = g.shape[-1]
+    everything = jnp.concatenate([g, h, r[:, None]], axis=1)
+    product = everything.T @ (everything * weight[:, None])
+    rest, logdet = product[own:, own:], 0.0
+    if own:
+        inverse, logdet = inverse_logdet(jnp.eye(own, dtype=g.dtype) + product[:own, :own])
+        rest = rest - product[own:, :own] @ inverse @ product[:own, own:]
+    at_zero = -0.5 * (jnp.sum(jnp.where(mask, jnp.log(var) + LOG_2PI, 0.0)) + rest[-1, -1] + logdet)
+    return rest[:-1, :-1], rest[:-1, -1], at_zero
+
+
+def shared_gain(information: Array, score: Array) -> Array:
+    """By how much the log density rises when ``a ~ N(0, I)`` is integrated out rather than 0, for o sets of series:
+    their summed information (o, L, L) and score (o, L)."""
+    k = information.shape[-1]
+    quad, logdet = _each(quad_logdet, k, jnp.eye(k, dtype=information.dtype) + information, score)
+    return 0.5 * jnp.sum(quad - logdet)
 
 
 def posterior(r: Array, var: Array, g: Array, mask: Array) -> tuple[Array, Array]:

@@ -8,18 +8,23 @@ import numpy as np
 
 from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.layout import Layout
+from bayeslaw.engine.predict import together
 
 
 def pointwise(problem: Problem, z: np.ndarray, unit: str) -> np.ndarray:
     """Log densities (S, points): of each bin given the rest of its curve, or of each run's curves.
 
-    For ``"run"`` the curves of one run at several exit steps count as one. Call inside ``jax.enable_x64(True)``.
+    For ``"run"`` the curves of one run at several exit steps count as one. A path that runs share is drawn along with
+    each draw: given it, runs are independent. Call inside ``jax.enable_x64(True)``.
     """
-    rows = problem.data["rows"]
+    rows, layout = problem.data["rows"], problem.layout
+    paths = np.random.default_rng(0).standard_normal((len(z), layout.orders, layout.shared))
+    if layout.shared:
+        paths = together(layout, problem.data, z, rows, {}, paths)[1]
+    values = np.asarray(_program(layout, unit == "bin")(z, paths, problem.data))
     if unit == "bin":
-        values = np.asarray(_program(problem.layout, True)(z, problem.data))
         return values[:, rows["mask"]]
-    by_series = np.asarray(_program(problem.layout, False)(z, problem.data))[:, : len(problem.series)]
+    by_series = values[:, : len(problem.series)]
     _, run = np.unique(problem.series["run"].astype(str), return_inverse=True)
     out = np.zeros((run.max() + 1, len(z)))
     np.add.at(out, run, by_series.T)
@@ -33,15 +38,16 @@ def _program(layout: Layout, by_bin: bool):
 
     from bayeslaw.engine import density, linear, params
 
-    def one(z, data):
+    def one(z, path, data):
         v = params.values(layout, data["prior"], z)
+        path = path if layout.shared else None
         if not by_bin:
-            return density.series_log_likelihood(layout, v, data)
+            return density.series_log_likelihood(layout, v, data, path)
         if layout.likelihood == "points":
             scale = density.point_scale(v, data["rows"])
             t = (data["rows"]["log_y"] - density.expected(layout, v, data)[0]) / scale
             return density.student_log_density(t, v["noise:nu"]) - jnp.log(scale)
-        r, var, g = density.pieces(layout, v, data)
+        r, var, g = density.pieces(layout, v, data, path)
         return jax.vmap(linear.leave_one_out)(r, var, g, data["rows"]["mask"])
 
-    return jax.jit(lambda z, data: jax.lax.map(lambda a: one(a, data), z, batch_size=16))
+    return jax.jit(lambda z, paths, data: jax.lax.map(lambda a: one(a[0], a[1], data), (z, paths), batch_size=16))

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.layout import Layout
+from bayeslaw.engine.predict import together
 
 #: with more series than this, run-level parameters are left to be computed by a forecast
 MOST_SERIES = 256
@@ -21,17 +22,21 @@ def parameter_draws(problem: Problem, z: np.ndarray, seed: int) -> dict[str, tup
     ``alpha``: population level (for a symbol with a slope: at the reference size). ``alpha_group``: a level's members;
     ``alpha_group_sd``: their spread on the link scale. ``alpha_run``: a series, run effect included. ``offset_size``:
     shifts of log loss. ``clock``: the power of the learning rate that counts as progress, where it has a prior.
-    ``noise_*``, ``effect_*_sd``, ``discrepancy_*``: errors, relative to the loss.
+    ``noise_*``, ``effect_*_sd``, ``discrepancy_*``, ``shared_*``: errors, relative to the loss.
     """
     layout = problem.layout
     log_n = {level: np.zeros(len(members)) for level, members in problem.levels.items()}
     if "size" in log_n and any(e.slope for e in layout.entries):
         log_n["size"] = np.log(problem.levels["size"]) - problem.reference["log_n"]
     with_runs = len(problem.series) <= MOST_SERIES
-    noise = np.random.default_rng(seed).standard_normal(
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(
         (len(z), problem.data["rows"]["mask"].shape[0], layout.effect_count if with_runs else 0)
     )
-    raw = _program(layout, with_runs)(z, noise, log_n, problem.data)
+    paths = rng.standard_normal((len(z), layout.orders, layout.shared))
+    if layout.shared and with_runs:
+        paths = together(layout, problem.data, z, problem.data["rows"], {}, paths)[1]
+    raw = _program(layout, with_runs)(z, noise, paths, log_n, problem.data)
     out: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     for name, value in raw.items():
         array = np.asarray(value)
@@ -49,13 +54,17 @@ def parameter_draws(problem: Problem, z: np.ndarray, seed: int) -> dict[str, tup
 def _program(layout: Layout, with_runs: bool):
     import jax
 
-    def run(z, noise, log_n, data):
-        return jax.lax.map(lambda a: _one(layout, with_runs, a[0], a[1], log_n, data), (z, noise), batch_size=16)
+    def run(z, noise, paths, log_n, data):
+        return jax.lax.map(
+            lambda a: _one(layout, with_runs, a[0], a[1], a[2], log_n, data), (z, noise, paths), batch_size=16
+        )
 
     return jax.jit(run)
 
 
-def _one(layout: Layout, with_runs: bool, z: Any, noise: Any, log_n: Mapping[str, Any], data: Mapping[str, Any]):
+def _one(
+    layout: Layout, with_runs: bool, z: Any, noise: Any, paths: Any, log_n: Mapping[str, Any], data: Mapping[str, Any]
+):
     import jax
     import jax.numpy as jnp
 
@@ -77,7 +86,7 @@ def _one(layout: Layout, with_runs: bool, z: Any, noise: Any, log_n: Mapping[str
         owner, _, rest = slot.name.partition(":")
         if owner == "effect":
             out[f"effect_{rest}_sd"] = v[slot.name]
-        elif owner in ("noise", "discrepancy"):
+        elif owner in ("noise", "discrepancy", "shared"):
             out[f"{owner}_{rest}"] = v[slot.name]
         elif owner == "offset" and slot.kind == "scaled":
             out |= {f"offset_{rest}": v[slot.name], f"offset_{rest}_sd": v[f"{slot.name}:tau"]}
@@ -86,18 +95,20 @@ def _one(layout: Layout, with_runs: bool, z: Any, noise: Any, log_n: Mapping[str
         elif rest == "slope":
             out[f"{owner}_slope"] = v[slot.name]
     if with_runs:
-        out |= _series(layout, v, noise, data, density, linear, params)
+        out |= _series(layout, v, noise, paths, data, density, linear, params)
     return out
 
 
-def _series(layout: Layout, v: Mapping[str, Any], noise: Any, data: Mapping[str, Any], density, linear, params):
+def _series(
+    layout: Layout, v: Mapping[str, Any], noise: Any, paths: Any, data: Mapping[str, Any], density, linear, params
+):
     import jax
     import jax.numpy as jnp
 
     p = params.series_params(layout, v, data["rows"], data["ref"])
     out = {f"{s}_run": value for s, value in p.items()}
     if layout.effects:
-        r, var, g = density.pieces(layout, v, data)
+        r, var, g = density.pieces(layout, v, data, paths if layout.shared else None)
 
         def draw(r, var, g, mask, eps):
             return linear.draw(*linear.posterior(r, var, g, mask), eps)

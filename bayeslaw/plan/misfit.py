@@ -76,9 +76,9 @@ class Held:
     def __init__(self, fit: Fit, misfit: Misfit, draws: int = 1000, seed: int = 0) -> None:
         import jax
 
-        from bayeslaw.engine.conditioning import resampled
         from bayeslaw.engine.params import values
         from bayeslaw.engine.warp import from_z
+        from bayeslaw.engine.weights import resampled
 
         self.misfit, rng = misfit, np.random.default_rng(seed)
         layout, data = fit.problem.layout, fit.problem.data

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bayeslaw import Runs, load_card
-from bayeslaw.engine.assemble import MOST_MEMBERS, assemble, row_noise
+from bayeslaw.engine.assemble import assemble, row_noise
+from bayeslaw.engine.levels import MOST_MEMBERS
 from bayeslaw.errors import FitError
 
 CARD = load_card("chinchilla")

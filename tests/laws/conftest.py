@@ -57,19 +57,17 @@ def _chinchilla(p, x) -> float:
 def _early_exit(p, x) -> float:
     far = np.log(x["exit_step"] / x["recurrence"])
     assert far > 0
-    return p["J"] * p["K"] * far ** p["kappa"] * x["tokens"] ** p["delta"]
+    grown = (x["tokens"] / (x["tokens"] + p["t4"])) ** p["delta"]
+    return p["J"] * p["K"] * far ** p["kappa"] * grown / x["recurrence"] ** p["mu"]
 
 
-def _looped(depth: str) -> Callable:
-    def loss(p, x) -> float:
-        return (_early_exit(p, x) if "K" in p else 0.0) + (
-            p["E"]
-            + p["A"] / (x["n_params"] + p["t1"]) ** p["alpha"]
-            + p["B"] / (x["tokens"] + p["t2"]) ** p["beta"]
-            + p["C"] / (x[depth] + p["t3"]) ** p["gamma"]
-        )
-
-    return loss
+def _looped(p, x) -> float:
+    return (_early_exit(p, x) if "K" in p else 0.0) + (
+        p["E"]
+        + p["A"] / (x["n_params"] + p["t1"]) ** p["alpha"]
+        + p["B"] / (x["tokens"] + p["t2"]) ** p["beta"]
+        + p["C"] / (x["recurrence"] + p["t3"]) ** p["gamma"]
+    )
 
 
 # Besiroglu et al. 2024 (Epoch AI), arXiv 2404.10102
@@ -84,7 +82,7 @@ LOOPED = {
     "t3": 0.5,
 }
 
-EXIT = {"K": 1e-7, "kappa": 2.0, "delta": 0.5, "J": 2.0}
+EXIT = {"K": 0.1, "kappa": 2.0, "mu": 0.7, "t4": 1e11, "delta": 1.5, "J": 2.0}
 AT_STEP = {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 6.0}
 
 
@@ -113,12 +111,12 @@ CASES: dict[str, Case] = {
     "power-law-steps": Case(
         {"E": 2.5, "B": 10.0, "beta": 0.4}, {"step": 5e4}, lambda p, x: p["E"] + p["B"] / x["step"] ** p["beta"]
     ),
-    "looped-total": Case(LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0}, _looped("recurrence")),
-    "looped-stepwise": Case({**LOOPED, **EXIT}, AT_STEP, _looped("exit_step")),
+    "looped-total": Case(LOOPED, {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0}, _looped),
+    "looped-stepwise": Case({**LOOPED, **EXIT}, AT_STEP, _looped),
     "looped-stepwise-exponential": Case(
         {**{k: v for k, v in LOOPED.items() if k not in ("C", "gamma", "t3")}, "Z": 0.9, "z": 0.6, **EXIT},
         AT_STEP,
-        lambda p, x: _looped("exit_step")({**p, "C": 0, "t3": 1, "gamma": 1}, x) + p["Z"] * np.exp(-p["z"] * 6),
+        lambda p, x: _looped({**p, "C": 0, "t3": 1, "gamma": 1}, x) + p["Z"] * np.exp(-p["z"] * 4),
     ),
     "looped-depth": Case(
         {**EPOCH, "Z": 0.9, "z": 0.6},

@@ -182,19 +182,26 @@ def test_looped_depth_takes_the_recurrence_where_a_row_has_no_exit_step(cases):
 def test_early_exits_pay_more_the_deeper_and_longer_a_model_was_trained(cases, name):
     law = LAWS[name]
     p, x = split(cases[name])
+    p = {k: float(v) for k, v in p.items()}
 
     def cost(**changed):
         return float(law.terms(p, {**x, **{k: jnp.asarray(v) for k, v in changed.items()}})["K"])
 
     assert cost(exit_step=4.0) == 0.0
-    assert cost(exit_step=8.0) == pytest.approx(p["J"] * cost(exit_step=2.0))
+    # beyond the last step as before it, J times over and at T_m's own worth of a step
+    assert cost(exit_step=8.0) == pytest.approx(p["J"] * cost(exit_step=2.0) / 2 ** p["mu"])
     assert cost(exit_step=1.0) > cost(exit_step=2.0) > cost(exit_step=3.0) > 0.0
     assert cost(recurrence=8.0, exit_step=2.0) > cost(exit_step=2.0)
-    assert cost(tokens=4e11) == pytest.approx(2 ** p["delta"] * cost())
+    # half of eight steps costs less than half of four
+    assert cost(recurrence=8.0, exit_step=4.0) == pytest.approx(cost(exit_step=2.0) / 2 ** p["mu"])
+    # it grows as a power of tokens at first, and comes to an end
+    assert cost(tokens=2e5) == pytest.approx(2 ** p["delta"] * cost(tokens=1e5), rel=1e-5)
+    assert cost(tokens=1e16, exit_step=1.0) == pytest.approx(p["K"] * np.log(4) ** p["kappa"], rel=1e-4)
     # at the last step the slopes are numbers, and a unit of K has a worth that is not nothing
     last = {**x, "exit_step": x["recurrence"]}
     assert all(np.isfinite(g) for g in jax.grad(law.loss)(p, last).values())
-    assert float(law.unit_terms(p, last)["K"]) == pytest.approx(float(x["tokens"] ** p["delta"]))
+    grown = (1 + p["t4"] / x["tokens"]) ** -p["delta"]
+    assert float(law.unit_terms(p, last)["K"]) == pytest.approx(float(grown * x["recurrence"] ** -p["mu"]))
 
 
 def test_get_law_names_the_nearest():

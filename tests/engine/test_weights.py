@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bayeslaw import forecast
-from bayeslaw.engine.conditioning import resampled
+from bayeslaw.engine.weights import resampled
 
 S = 4000
 

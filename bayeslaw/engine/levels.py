@@ -1,0 +1,86 @@
+"""Levels: which runs a card's parameters are pooled over, and which of a level's members a series belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayeslaw.cards import Card
+from bayeslaw.errors import FitError
+
+#: a pooled level with more members than this would put too many coordinates into NUTS
+MOST_MEMBERS = 64
+COLUMN_OF_LEVEL = {
+    "group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step", "budget": "budget",
+    "order": "order",
+}  # fmt: skip
+
+
+def levels_of(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) -> dict[str, list[Any]]:
+    """Level → its members among the series, for the levels that these data can tell anything of; ``notes`` is told of
+    the others. FitError names a run that belongs to no member."""
+    wanted = dict.fromkeys([*(level for p in card.parameters.values() for level in p.pool), *card.offset])
+    levels: dict[str, list[Any]] = {}
+    for level in wanted:
+        column = COLUMN_OF_LEVEL[level]
+        values = series[column] if column in series else pd.Series(dtype=float)
+        members = (
+            _size_members(values.to_numpy(float)) if level == "size" else sorted(values.dropna().unique().tolist())
+        )
+        if len(members) < 2:
+            notes.append(f"The {level} level is dropped: the runs have {'one' if members else 'no'} {column}.")
+        elif bool(values.isna().any()):
+            missing = series.loc[values.isna(), "run"].iloc[0]
+            raise FitError(
+                f"The card pools over {level}, but run {missing!r} has no {column}. Fill it in or drop the column."
+            )
+        elif len(members) > MOST_MEMBERS:
+            notes.append(f"The {level} level is dropped: {len(members):,} members are more than {MOST_MEMBERS}.")
+        elif len(members) > 0.6 * len(set(series["run"])):
+            notes.append(f"The {level} level is dropped: hardly two runs share a {column}.")
+        else:
+            levels[level] = members
+    if card.shared and not points:
+        orders = sorted(set(series["order"]))
+        if len(set(series["run"])) > len(orders):
+            levels["order"] = orders
+        else:
+            notes.append(
+                "What runs of one data order share is left out: no two runs have the same data_order. Where they read "
+                "the same batches at the same steps, say so in that column: bands become truer."
+            )
+    return levels
+
+
+def orders_of(frame: pd.DataFrame) -> np.ndarray:
+    """The data order of every row: what its ``data_order`` says, or one of its run's own where that is empty."""
+    alone = np.array([f"run {run}" for run in frame["run"]], object)
+    if "data_order" not in frame:
+        return alone
+    said = frame["data_order"].astype("string").fillna("").to_numpy(object)
+    return np.where(said != "", np.array([f"order {name}" for name in said], object), alone)
+
+
+#: sizes closer than this in log N are one size: tables read off figures repeat a size with a small error
+SAME_SIZE = 0.02
+
+
+def _size_members(n_params: np.ndarray) -> list[float]:
+    """Distinct sizes, as geometric means of the sizes taken together."""
+    log_n = np.sort(np.log(n_params[np.isfinite(n_params)]))
+    if not log_n.size:
+        return []
+    return [float(np.exp(c.mean())) for c in np.split(log_n, np.flatnonzero(np.diff(log_n) > SAME_SIZE) + 1)]
+
+
+def member_index(level: str, members: list[Any], series: pd.DataFrame) -> np.ndarray:
+    """Each series' position among ``members``, -1 where it is none of them."""
+    values = series[COLUMN_OF_LEVEL[level]]
+    if level != "size":
+        place = {m: i for i, m in enumerate(members)}
+        return np.array([place.get(value, -1) for value in values], int)
+    distance = np.abs(np.log(values.to_numpy(float))[:, None] - np.log(members))
+    # within a member's own spread of sizes: chains of near sizes may be wider than the gap that ends them
+    return np.where(distance.min(axis=1) < 2 * SAME_SIZE, distance.argmin(axis=1), -1)
