@@ -21,7 +21,7 @@ from bayeslaw.laws import get_law
 __all__ = ["Card", "Parameter", "Prior", "Reasoned", "card_names", "load_card"]
 
 _TOP = ("name", "extends", "law", "summary", "reference")
-_TOP += ("parameters", "offset", "run", "noise", "discrepancy", "shared", "schedule")
+_TOP += ("parameters", "offset", "run", "noise", "discrepancy", "exits", "shared", "schedule")
 #: what a card that says nothing about errors gets
 DEFAULTS: dict[str, Any] = {
     "noise": {
@@ -41,8 +41,9 @@ DEFAULTS: dict[str, Any] = {
 class Card:
     """A model card. ``offset`` maps a level to the prior of the spread of its members' shifts of the whole log loss;
     ``run`` maps run-level effects ("level" or an amplitude) to the prior of their relative sd;
-    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty, and so has ``shared``, what runs of
-    one data order stray together; ``knot_step`` and ``shared_step`` are in e-folds;
+    ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty, and so have ``exits``, what
+    the exits of one run stray together, and ``shared``, what runs of one data order do; ``*_step``, the distance of
+    their knots, is in e-folds;
     ``clock`` is the power of the learning rate that counts as progress (``laws/schedule.py``): as it is where
     ``clock_sd`` is 0, else the mean of its normal prior; ``clock_reason`` says why."""
 
@@ -55,8 +56,10 @@ class Card:
     run: Mapping[str, Reasoned]
     noise: Mapping[str, Reasoned]
     discrepancy: Mapping[str, Reasoned]
+    exits: Mapping[str, Reasoned]
     shared: Mapping[str, Reasoned]
     knot_step: float = 0.5
+    exits_step: float = 0.5
     shared_step: float = 0.25
     clock: float = 1.0
     clock_sd: float = 0.0
@@ -104,11 +107,13 @@ class Card:
         run = reasoned(raw, "run", where, ["level", *amplitudes])
         noise = reasoned(raw, "noise", where, list(DEFAULTS["noise"]))
         discrepancy, step = process(raw, "discrepancy", where, 0.5)
+        exits, exits_step = process(raw, "exits", where, 0.5)
         shared, shared_step = process(raw, "shared", where, 0.25)
         clock, sd, why = clock_of(raw, law, where)
         text = {k: str(raw.get(k, "")) for k in ("name", "law", "summary", "reference")}
         return cls(**text, parameters=parameters, offset=offset, run=run, noise=noise, discrepancy=discrepancy,
-                   shared=shared, knot_step=step, shared_step=shared_step,
+                   exits=exits, shared=shared, knot_step=step,
+                   exits_step=exits_step, shared_step=shared_step,
                    clock=clock, clock_sd=sd, clock_reason=why, source=dict(raw))  # fmt: skip
 
     def __str__(self) -> str:

@@ -52,6 +52,9 @@ def describe(card: Card) -> str:
         f"Discrepancy: smooth misfit of a curve, knots every {card.knot_step:g} e-folds": _rows(
             card.discrepancy, DISCREPANCY
         ),
+        f"Shared by the exits of a run: a path, knots every {card.exits_step:g} e-folds": _rows(
+            card.exits, DISCREPANCY
+        ),
         f"Shared by runs of one data order: a path, knots every {card.shared_step:g} e-folds": _rows(
             card.shared, DISCREPANCY
         ),
@@ -147,7 +150,7 @@ def _priors(card: Card) -> Iterator[Prior]:
         yield from spec.pool.values()
         if spec.slope:
             yield spec.slope
-    for part in (card.offset, card.run, card.noise, card.discrepancy, card.shared):
+    for part in (card.offset, card.run, card.noise, card.discrepancy, card.exits, card.shared):
         yield from (reasoned.prior for reasoned in part.values())
 
 

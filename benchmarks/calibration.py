@@ -167,9 +167,8 @@ def stamp(name: str) -> str:
     card, problem, held = prepared(name)
     design = zlib.crc32(json.dumps(problem.bins.round(9).to_dict("list"), default=str).encode())
     held_out = zlib.crc32(held.to_json().encode())
-    said = zlib.crc32(
-        repr([card.parameters, card.offset, card.run, card.noise, card.discrepancy, card.shared]).encode()
-    )
+    parts = [card.parameters, card.offset, card.run, card.noise, card.discrepancy]
+    said = zlib.crc32(repr([*parts, card.exits, card.shared] if card.shared else parts).encode())
     return json.dumps(STUDIES[name].settings | {"kept": KEPT, "card": said, "bins": design, "held": held_out})
 
 

@@ -1,6 +1,6 @@
 """Looped models: how well laws over size, tokens and depth generalise, on the curves that come with the package.
 
-    python benchmarks/looped.py total steps extras report [--quick] [--only STUDY]
+    python benchmarks/looped.py total steps extras report [--quick] [--only STUDY] [--card CARD]
 
 ``total`` and ``steps`` fit on 3 of 5 sizes (all ten ways), on the first 25, 50 and 75 % of the tokens, on two of the
 depths 2, 4, 8, and without the largest model at its greatest depth. Each is scored on the rows held back and on all
@@ -101,10 +101,10 @@ def scored(kind: str, card: str, quick: bool, study: str, name: str, learn: np.n
     return pd.concat(tables, ignore_index=True).assign(**info, seconds=time.perf_counter() - start)
 
 
-def study(kind: str, quick: bool, only: str | None) -> None:
-    for study_name, name, learn, held in splits(curves(kind)):
-        for card in CARDS[kind]:
-            if only and only != study_name:
+def study(kind: str, quick: bool, only: str | None, one: str | None) -> None:
+    for card in CARDS[kind]:
+        for study_name, name, learn, held in splits(curves(kind)):
+            if (only and only != study_name) or (one and one != card):
                 continue
             what = (kind, card, quick, study_name, name, code_digest(), packing(), load_card(card).source)
             key = hashlib.sha256(repr((*what, STRIDE, BINS)).encode()).hexdigest()[:16]
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=("largest", "tokens", "depths", "sizes", "seeds", "gates", "iso-depth", "beyond")
     )
+    parser.add_argument("--card", choices=[card for cards in CARDS.values() for card in cards])
     options = parser.parse_args()
     for part in options.parts:
         if part == "report":
@@ -139,7 +140,7 @@ def main() -> None:
 
             extras(STORE, options.quick, options.only)
         else:
-            study(part, options.quick, options.only)
+            study(part, options.quick, options.only, options.card)
 
 
 if __name__ == "__main__":

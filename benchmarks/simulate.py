@@ -104,11 +104,12 @@ def simulate(card: Card, problem: Problem, held: pd.DataFrame, rng: np.random.Ge
             values |= {"discrepancy_scale": scale, "discrepancy_length": length}
             slots |= {"discrepancy:scale": scale, "discrepancy:length": length}
             log_f += wander(problem.data["grid"], log_x, code, scale, length, rng)
-        if problem.layout.shared:
-            scale, length = (positive(card.shared[k].prior, rng) for k in ("scale", "length"))
-            values |= {"shared_scale": scale, "shared_length": length}
-            slots |= {"shared:scale": scale, "shared:length": length}
-            log_f += wander(problem.data["shared_grid"], log_x, index["order"][code], scale, length, rng)
+        for path in problem.layout.paths:
+            priors = getattr(card, path.name)
+            scale, length = (positive(priors[k].prior, rng) for k in ("scale", "length"))
+            values |= {f"{path.name}_scale": scale, f"{path.name}_length": length}
+            slots |= {f"{path.name}:scale": scale, f"{path.name}:length": length}
+            log_f += wander(problem.data["paths"][path.name], log_x, index[path.level][code], scale, length, rng)
         variance = noise["sigma"] ** 2 * (0.5 + 0.5 * np.exp(-2 * noise["early"] * log_x))
         # a bin's mean has its measured variance; a single row to come has that of one raw row of its run
         own = problem.series["row_noise"].to_numpy(float)

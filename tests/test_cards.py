@@ -43,7 +43,7 @@ pool = { group = false }
 
 def reasons(card: Card) -> dict[str, str]:
     parts = {"": card.parameters, "offset.": card.offset, "run.": card.run, "noise.": card.noise}
-    parts["discrepancy."] = card.discrepancy
+    parts |= {"discrepancy.": card.discrepancy, "exits.": card.exits, "shared.": card.shared}
     return {prefix + name: entry.reason for prefix, part in parts.items() for name, entry in part.items()}
 
 
@@ -94,7 +94,7 @@ def test_shipped_card_prints_all_of_itself(name):
     for spec in card.parameters.values():
         assert spec.slope is None or f"slope {spec.slope}" in text
         assert all(f"{level} {spread}" in text for level, spread in spec.pool.items())
-    for part in (card.offset, card.run, card.noise, card.discrepancy):
+    for part in (card.offset, card.run, card.noise, card.discrepancy, card.exits, card.shared):
         assert all(re.search(rf"^{key} +{re.escape(str(e.prior))}", text, re.MULTILINE) for key, e in part.items())
 
 

@@ -94,6 +94,8 @@ class Engine:
 def engine(monkeypatch):
     engine = Engine()
     for name in ("fit", "load_fit", "forecast"):
+        # a module that is imported later would put its own function back
+        getattr(bayeslaw, name)
         monkeypatch.setitem(bayeslaw.__dict__, name, getattr(engine, name))
     return engine
 
@@ -139,6 +141,7 @@ def test_missing_file_is_bad_input():
 def test_fit_passes_its_options_on_and_saves(engine, log, tmp_path):
     out = tmp_path / "fit.nc"
     options = ["-m", "looped-total", "--seed", "3", "--chains", "2", "--warmup", "50", "--draws", "60", "--quiet"]
+    options += ["--data-order", "x"]
     result = run("fit", log, "-o", str(out), *options, "--where", "split == 'fit'")
     assert result.stdout == "Fit of chinchilla.\n"
     assert result.stderr == ""
@@ -147,6 +150,7 @@ def test_fit_passes_its_options_on_and_saves(engine, log, tmp_path):
     expected = {"model": "looped-total", "seed": 3, "chains": 2, "warmup": 50, "draws": 60, "progress": None}
     assert {name: asked[name] for name in expected} == expected
     assert len(asked["runs"].frame) == 5
+    assert set(asked["runs"].frame["data_order"]) == {"x"}
 
 
 def test_fit_talks_on_stderr_only(engine, log, tmp_path):

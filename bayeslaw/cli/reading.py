@@ -23,6 +23,7 @@ class Reading:
     n_params: str | None = None
     group: str | None = None
     batch_tokens: str | None = None
+    data_order: str | None = None
 
     def read(self, paths: str | Sequence[str], *, need_loss: bool = True) -> Runs:
         """The runs of one or several files."""
@@ -37,6 +38,7 @@ class Reading:
             group=self.group,
             batch_tokens=self.batch_tokens,
             need_loss=need_loss,
+            **({} if self.data_order is None else {"data_order": self.data_order}),
         )
         if is_verbose():
             click.echo(runs.explain(), err=True)
@@ -63,8 +65,13 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--n-params", metavar="N", help="Parameters of every run, e.g. 70B, where the log does not say.")
     @click.option("--group", help="Corpus or family of every run, where the log does not say.")
     @click.option("--batch-tokens", metavar="TOKENS", help="Tokens per optimizer step: tokens = step x TOKENS.")
+    @click.option(
+        "--data-order", metavar="NAME", help="Any name: every run read the same batches at the same steps."
+    )  # fmt: skip
     @wraps(command)
-    def wrapper(*args: Any, columns: Any, n_params: Any, group: Any, batch_tokens: Any, **kwargs: Any) -> Any:
-        return command(*args, reading=Reading(columns, n_params, group, batch_tokens), **kwargs)
+    def wrapper(
+        *args: Any, columns: Any, n_params: Any, group: Any, batch_tokens: Any, data_order: Any, **kwargs: Any
+    ) -> Any:
+        return command(*args, reading=Reading(columns, n_params, group, batch_tokens, data_order), **kwargs)
 
     return wrapper

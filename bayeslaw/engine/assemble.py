@@ -17,8 +17,8 @@ import pandas as pd
 from bayeslaw.cards import Card, Prior
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.budgets import wants_budgets, with_budgets
-from bayeslaw.engine.layout import Entry, Layout
-from bayeslaw.engine.levels import levels_of, member_index, orders_of
+from bayeslaw.engine.layout import Entry, Layout, Path
+from bayeslaw.engine.levels import PATHS, levels_of, member_index, orders_of
 from bayeslaw.engine.rows import SEGMENTS, bucket, padded_rows, schedules_of
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule, get_law
@@ -243,7 +243,7 @@ def _layout(
     points: bool,
     axis: str | None,
     ref: Mapping[str, float],
-) -> tuple[Layout, dict[str, dict[str, float]]]:
+) -> tuple[Layout, dict[str, Any]]:
     law = get_law(card.law)
     entries = []
     for symbol in law.symbols:
@@ -255,13 +255,16 @@ def _layout(
     none = {"start": 0.0, "step": 1.0}
     if points:
         layout = Layout(law.name, tuple(entries), "points", offsets, clock=free)
-        return layout, {"grid": none, "shared_grid": none}
+        return layout, {"grid": none, "paths": {}}
     log_x = np.log(bins[axis].to_numpy(float)) - ref["log_x"] if axis else np.zeros(0)
     grid, knots = knots_over(log_x, card.knot_step) if card.discrepancy and axis else (none, 0)
-    path, shared = knots_over(log_x, card.shared_step) if "order" in levels and axis else (none, 0)
-    orders = bucket(len(levels["order"])) if shared else 0
-    layout = Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots, free, shared, orders)
-    return layout, {"grid": grid, "shared_grid": path}
+    paths, grids = [], {}
+    for name, level in PATHS.items():
+        if level in levels and axis:
+            grids[name], count = knots_over(log_x, {"exits": card.exits_step, "shared": card.shared_step}[name])
+            paths.append(Path(name, level, count, bucket(len(levels[level]))))
+    layout = Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots, free, tuple(paths))
+    return layout, {"grid": grid, "paths": grids}
 
 
 def knots_over(log_x: np.ndarray, step: float) -> tuple[dict[str, float], int]:
@@ -287,9 +290,8 @@ def prior_arrays(card: Card, layout: Layout) -> dict[str, np.ndarray]:
             continue
         if rest.endswith(":tau"):
             prior = _spread(card, owner, rest.removesuffix(":tau"))
-        elif owner in ("noise", "effect", "discrepancy", "shared"):
-            part = {"noise": card.noise, "effect": card.run, "discrepancy": card.discrepancy, "shared": card.shared}
-            prior = part[owner][rest].prior
+        elif owner in ("noise", "effect", "discrepancy", *PATHS):
+            prior = (card.run if owner == "effect" else getattr(card, owner))[rest].prior
         else:
             spec = card.parameters[owner]
             prior = spec.slope if rest == "slope" and spec.slope else spec.prior

@@ -44,7 +44,7 @@ def conditioned(
     told = bool(question.from_given.any())
     if told and layout.likelihood == "curves":
         draws = weighted(question, draws, rng, notes)
-    if layout.shared:
+    if layout.paths:
         draws = replace(draws, paths=paths_of(question, draws, everything(question), rng)[1])
     if told and layout.likelihood == "points":
         notes.append(

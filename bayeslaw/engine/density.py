@@ -6,8 +6,8 @@ For series i (a run, or a run at one exit step) and row j,
 
 ``L`` is the law, ``o_i`` the offset of the levels that i belongs to (runs of one size, say); ``w_eij`` is 1 for the
 effect "level" and the share of the law's term e in the loss for an effect on an amplitude (so that ``b_ie`` is that
-amplitude's relative deviation, to first order); ``u_i`` is the discrepancy, ``s`` the path that all runs of i's data
-order share (``shared.py``) and ``e_ij`` independent noise. ``b``, ``u`` and ``s`` are Gaussian and integrated out
+amplitude's relative deviation, to first order); ``u_i`` is the discrepancy, ``s`` what i shares with
+other series (``shared.py``) and ``e_ij`` independent noise. ``b``, ``u`` and ``s`` are Gaussian and integrated out
 exactly. Working on log y makes every error relative to the loss level and every curve positive.
 """
 
@@ -102,26 +102,26 @@ def expected(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) ->
 
 
 def pieces(
-    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], path: Array | None = None
+    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], drawn: Mapping[str, Array] | None = None
 ) -> tuple[Array, Array, Array]:
     """Residuals (R, n), noise variances (R, n) and design (R, n, K) of every series.
 
-    ``path`` : coefficients (O, L) of the shared paths, which are then no part of the residuals.
+    ``drawn`` : coefficients of the shared paths, name → (members, L), which are then no part of the residuals.
     """
     rows = data["rows"]
     log_f, shares = expected(layout, v, data)
     var = white_variance(v, rows["log_x"], rows["measured"])
     g = jax.vmap(lambda s, lx: design(layout, v, s, lx, data["grid"]))(shares, rows["log_x"])
     r = rows["log_y"] - log_f
-    return r if path is None else r - shared.shift(layout, v, data, rows, path), var, g
+    return r if drawn is None else r - shared.shift(layout, v, data, rows, drawn), var, g
 
 
 def series_log_likelihood(
-    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], path: Array | None = None
+    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], drawn: Mapping[str, Array] | None = None
 ) -> Array:
     """Log likelihood of every series, shape (R,), run effects and discrepancy integrated out.
 
-    ``path`` : coefficients (O, L) of the shared paths: given them, and only then, series are independent.
+    ``drawn`` : coefficients of the shared paths: given them, and only then, series are independent.
     """
     rows = data["rows"]
     if layout.likelihood == "points":
@@ -129,22 +129,22 @@ def series_log_likelihood(
         t = (rows["log_y"] - expected(layout, v, data)[0]) / scale
         density = student_log_density(t, v["noise:nu"]) - jnp.log(scale)
         return jnp.sum(jnp.where(rows["mask"], density, 0.0), axis=1)
-    r, var, g = pieces(layout, v, data, path)
+    r, var, g = pieces(layout, v, data, drawn)
     return linear.log_evidences(r, var, g, rows["mask"])
 
 
 def log_likelihood(layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any]) -> Array:
     """Log likelihood of all series together, what they share integrated out too."""
-    if layout.shared:
+    if layout.paths:
         return shared.log_evidence(layout, v, data, *pieces(layout, v, data))
     return jnp.sum(series_log_likelihood(layout, v, data))
 
 
-def evidence_and_path(
-    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], noise: Array
-) -> tuple[Array, Array]:
-    """``log_likelihood`` of a layout with shared paths, and a draw (O, L) of these given all rows of ``data``, from
-    standard normals."""
+def evidence_and_paths(
+    layout: Layout, v: Mapping[str, Array], data: Mapping[str, Any], noise: Mapping[str, Array]
+) -> tuple[Array, dict[str, Array]]:
+    """``log_likelihood`` of a layout with shared paths, and a draw of these given all rows of ``data``, name →
+    (members, L), from standard normals."""
     return shared.evidence_and_draw(layout, v, data, *pieces(layout, v, data), noise)
 
 

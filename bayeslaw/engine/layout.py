@@ -38,6 +38,17 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Path:
+    """A path of the log loss that the series of each member of a level share: the card's table that it comes from, the
+    level, its number of knots on the grid of log x, and room for so many members."""
+
+    name: str
+    level: str
+    knots: int
+    members: int
+
+
+@dataclass(frozen=True)
 class Slot:
     """A stretch of ``z``: its name, length, and what it holds.
 
@@ -65,7 +76,7 @@ class Layout:
     effects : names of the run-level effects: ``"level"`` or an amplitude of the law.
     knots : number of knots of the discrepancy on the grid of log x; 0 for none.
     clock : whether the power of the learning rate that counts as progress is sampled (``engine/clock.py``).
-    shared, orders : number of knots of the path that runs of one data order share, 0 for none, and of data orders.
+    paths : what members of a level share, innermost level first.
     """
 
     law: str
@@ -75,8 +86,7 @@ class Layout:
     effects: tuple[str, ...] = ()
     knots: int = 0
     clock: bool = False
-    shared: int = 0
-    orders: int = 0
+    paths: tuple[Path, ...] = ()
 
     def slots(self) -> Iterator[Slot]:
         """Every stretch of ``z``, in order."""
@@ -100,9 +110,9 @@ class Layout:
             if self.knots:
                 yield Slot("discrepancy:scale", 1, "positive")
                 yield Slot("discrepancy:length", 1, "positive")
-            if self.shared:
-                yield Slot("shared:scale", 1, "positive")
-                yield Slot("shared:length", 1, "positive")
+            for path in self.paths:
+                yield Slot(f"{path.name}:scale", 1, "positive")
+                yield Slot(f"{path.name}:length", 1, "positive")
 
     def placed(self) -> Iterator[tuple[Slot, slice]]:
         """Every slot and where it lies in ``z``."""

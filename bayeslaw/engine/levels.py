@@ -14,8 +14,10 @@ from bayeslaw.errors import FitError
 MOST_MEMBERS = 64
 COLUMN_OF_LEVEL = {
     "group": "group", "size": "n_params", "recurrence": "recurrence", "exit_step": "exit_step", "budget": "budget",
-    "order": "order",
+    "order": "order", "run": "run",
 }  # fmt: skip
+#: a card's tables of what series share, innermost first, and the level whose members share it
+PATHS = {"exits": "run", "shared": "order"}
 
 
 def levels_of(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) -> dict[str, list[Any]]:
@@ -42,6 +44,8 @@ def levels_of(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) 
             notes.append(f"The {level} level is dropped: hardly two runs share a {column}.")
         else:
             levels[level] = members
+    if card.exits and not points and len(series) > len(set(series["run"])):
+        levels["run"] = list(dict.fromkeys(series["run"]))
     if card.shared and not points:
         orders = sorted(set(series["order"]))
         if len(set(series["run"])) > len(orders):

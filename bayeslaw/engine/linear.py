@@ -7,6 +7,7 @@ independent ``e ~ N(0, var)``. Everything costs O(n K^2 + K^3): linear in the nu
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -103,24 +104,74 @@ def tellings(r: Array, var: Array, g: Array, h: Array, mask: Array) -> tuple[Arr
 
 
 def _telling(r: Array, var: Array, g: Array, h: Array, mask: Array) -> tuple[Array, Array, Array]:
-    weight = jnp.where(mask, 1 / var, 0.0)
+    product = gram(jnp.concatenate([g, h, r[:, None]], axis=1), jnp.where(mask, 1 / var, 0.0))
     own = g.shape[-1]
-    everything = jnp.concatenate([g, h, r[:, None]], axis=1)
-    product = everything.T @ (everything * weight[:, None])
-    rest, logdet = product[own:, own:], 0.0
-    if own:
-        inverse, logdet = inverse_logdet(jnp.eye(own, dtype=g.dtype) + product[:own, :own])
-        rest = rest - product[own:, :own] @ inverse @ product[:own, own:]
+    rest, logdet = without(product, own) if own else (product, 0.0)
     at_zero = -0.5 * (jnp.sum(jnp.where(mask, jnp.log(var) + LOG_2PI, 0.0)) + rest[-1, -1] + logdet)
     return rest[:-1, :-1], rest[:-1, -1], at_zero
 
 
-def shared_gain(information: Array, score: Array) -> Array:
-    """By how much the log density rises when ``a ~ N(0, I)`` is integrated out rather than 0, for o sets of series:
-    their summed information (o, L, L) and score (o, L)."""
-    k = information.shape[-1]
-    quad, logdet = _each(quad_logdet, k, jnp.eye(k, dtype=information.dtype) + information, score)
-    return 0.5 * jnp.sum(quad - logdet)
+@jax.custom_vjp
+def gram(x: Array, weight: Array) -> Array:
+    """``X' diag(weight) X`` (k, k) of x (n, k). Its gradient, spelled out, is one product in place of two."""
+    return x.T @ (x * weight[:, None])
+
+
+def _gram_backward(saved, cotangent):
+    x, weight = saved
+    pulled = x @ (cotangent + cotangent.T)
+    return pulled * weight[:, None], 0.5 * jnp.sum(pulled * x, axis=1)
+
+
+gram.defvjp(lambda x, weight: (gram(x, weight), (x, weight)), _gram_backward)
+
+
+def without(product: Array, k: int) -> tuple[Array, Array]:
+    """Of a symmetric M (m, m), whose first k coordinates are standard normal and integrated out: what is left for the
+    others, ``M_bb - M_ba (I + M_aa)^-1 M_ab``, and ``log det (I + M_aa)``. The gradient is spelled out."""
+    return _left(product, k)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _left(product, k) -> Any:
+    return _without(product, k)[0]
+
+
+def _without(product, k):
+    inverse, logdet = inverse_logdet(jnp.eye(k, dtype=product.dtype) + product[:k, :k])
+    gain = inverse @ product[:k, k:]
+    return (product[k:, k:] - product[k:, :k] @ gain, logdet), (inverse, gain)
+
+
+def _without_backward(k, saved, cotangents):
+    inverse, gain = saved
+    d_rest, d_logdet = cotangents
+    d_rest = 0.5 * (d_rest + d_rest.T)
+    across = gain @ d_rest
+    return (jnp.block([[across @ gain.T + d_logdet * inverse, -across], [-across.T, d_rest]]),)
+
+
+_left.defvjp(_without, _without_backward)
+
+
+def eliminated(information: Array, score: Array, k: int) -> tuple[Array, Array, Array]:
+    """The first k of L shared coefficients, ``N(0, I)``, integrated out, for each of o sets of series that share them.
+
+    From information (o, L, L) and score (o, L): by how much the log density of all rises over those coefficients being
+    0, and information and score (o, L - k) of the rest.
+    """
+    if information.shape[-1] == k:
+        quad, logdet = _each(quad_logdet, k, jnp.eye(k, dtype=information.dtype) + information, score)
+        return 0.5 * jnp.sum(quad - logdet), information[:, k:, k:], score[:, k:]
+
+    def one(information: Array, score: Array) -> tuple[Array, Array, Array]:
+        # with the score as one more coordinate, whose own entry becomes minus what integrating out gains
+        bordered = jnp.block([[information, score[:, None]], [score[None, :], jnp.zeros((1, 1), score.dtype)]])
+        rest, logdet = without(bordered, k)
+        return -0.5 * (rest[-1, -1] + logdet), rest[:-1, :-1], rest[:-1, -1]
+
+    gain, information, score = _each(one, k, information, score)
+    return jnp.sum(gain), information, score
 
 
 def posterior(r: Array, var: Array, g: Array, mask: Array) -> tuple[Array, Array]:

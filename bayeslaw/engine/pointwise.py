@@ -18,9 +18,7 @@ def pointwise(problem: Problem, z: np.ndarray, unit: str) -> np.ndarray:
     each draw: given it, runs are independent. Call inside ``jax.enable_x64(True)``.
     """
     rows, layout = problem.data["rows"], problem.layout
-    paths = np.random.default_rng(0).standard_normal((len(z), layout.orders, layout.shared))
-    if layout.shared:
-        paths = together(layout, problem.data, z, rows, {}, paths)[1]
+    paths = together(layout, problem.data, z, rows, {}, np.random.default_rng(0))[1] if layout.paths else {}
     values = np.asarray(_program(layout, unit == "bin")(z, paths, problem.data))
     if unit == "bin":
         return values[:, rows["mask"]]
@@ -38,16 +36,15 @@ def _program(layout: Layout, by_bin: bool):
 
     from bayeslaw.engine import density, linear, params
 
-    def one(z, path, data):
+    def one(z, drawn, data):
         v = params.values(layout, data["prior"], z)
-        path = path if layout.shared else None
         if not by_bin:
-            return density.series_log_likelihood(layout, v, data, path)
+            return density.series_log_likelihood(layout, v, data, drawn or None)
         if layout.likelihood == "points":
             scale = density.point_scale(v, data["rows"])
             t = (data["rows"]["log_y"] - density.expected(layout, v, data)[0]) / scale
             return density.student_log_density(t, v["noise:nu"]) - jnp.log(scale)
-        r, var, g = density.pieces(layout, v, data, path)
+        r, var, g = density.pieces(layout, v, data, drawn or None)
         return jax.vmap(linear.leave_one_out)(r, var, g, data["rows"]["mask"])
 
     return jax.jit(lambda z, paths, data: jax.lax.map(lambda a: one(a[0], a[1], data), (z, paths), batch_size=16))

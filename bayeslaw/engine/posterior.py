@@ -10,6 +10,7 @@ import numpy as np
 
 from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.layout import Layout
+from bayeslaw.engine.levels import PATHS
 from bayeslaw.engine.predict import together
 
 #: with more series than this, run-level parameters are left to be computed by a forecast
@@ -22,7 +23,7 @@ def parameter_draws(problem: Problem, z: np.ndarray, seed: int) -> dict[str, tup
     ``alpha``: population level (for a symbol with a slope: at the reference size). ``alpha_group``: a level's members;
     ``alpha_group_sd``: their spread on the link scale. ``alpha_run``: a series, run effect included. ``offset_size``:
     shifts of log loss. ``clock``: the power of the learning rate that counts as progress, where it has a prior.
-    ``noise_*``, ``effect_*_sd``, ``discrepancy_*``, ``shared_*``: errors, relative to the loss.
+    ``noise_*``, ``effect_*_sd``, ``discrepancy_*``, ``shared_*``, ``exits_*``: errors, relative to the loss.
     """
     layout = problem.layout
     log_n = {level: np.zeros(len(members)) for level, members in problem.levels.items()}
@@ -33,9 +34,7 @@ def parameter_draws(problem: Problem, z: np.ndarray, seed: int) -> dict[str, tup
     noise = rng.standard_normal(
         (len(z), problem.data["rows"]["mask"].shape[0], layout.effect_count if with_runs else 0)
     )
-    paths = rng.standard_normal((len(z), layout.orders, layout.shared))
-    if layout.shared and with_runs:
-        paths = together(layout, problem.data, z, problem.data["rows"], {}, paths)[1]
+    paths = together(layout, problem.data, z, problem.data["rows"], {}, rng)[1] if layout.paths and with_runs else {}
     raw = _program(layout, with_runs)(z, noise, paths, log_n, problem.data)
     out: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     for name, value in raw.items():
@@ -86,7 +85,7 @@ def _one(
         owner, _, rest = slot.name.partition(":")
         if owner == "effect":
             out[f"effect_{rest}_sd"] = v[slot.name]
-        elif owner in ("noise", "discrepancy", "shared"):
+        elif owner in ("noise", "discrepancy", *PATHS):
             out[f"{owner}_{rest}"] = v[slot.name]
         elif owner == "offset" and slot.kind == "scaled":
             out |= {f"offset_{rest}": v[slot.name], f"offset_{rest}_sd": v[f"{slot.name}:tau"]}
@@ -108,7 +107,7 @@ def _series(
     p = params.series_params(layout, v, data["rows"], data["ref"])
     out = {f"{s}_run": value for s, value in p.items()}
     if layout.effects:
-        r, var, g = density.pieces(layout, v, data, paths if layout.shared else None)
+        r, var, g = density.pieces(layout, v, data, paths or None)
 
         def draw(r, var, g, mask, eps):
             return linear.draw(*linear.posterior(r, var, g, mask), eps)

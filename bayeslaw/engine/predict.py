@@ -31,24 +31,24 @@ def extended(layout: Layout, v: Mapping[str, Any], fresh: Mapping[str, Any]) -> 
 
 @functools.lru_cache(maxsize=64)
 def _curves(layout: Layout):
-    """Compiled: (z (S, d), known, target, fresh {slot: (S, extra)}, noise (S, R, K), paths (S, O, L), data) → log
-    curves and noise."""
+    """Compiled: (z (S, d), known, target, fresh {slot: (S, extra)}, noise (S, R, K), paths, data) → log curves
+    and noise."""
     import jax
     import jax.numpy as jnp
 
     from bayeslaw.engine import density, linear, params, shared
 
     def one(args, known, target, data):
-        z, fresh, noise, path = args
+        z, fresh, noise, drawn = args
         v = params.values(layout, data["prior"], z)
         v = extended(layout, v, fresh)
         log_f, shares = density.expected(layout, v, {**data, "rows": target})
         if layout.likelihood == "points":
             return log_f, density.point_scale(v, target)
         g_target = jax.vmap(lambda s, lx: density.design(layout, v, s, lx, data["grid"]))(shares, target["log_x"])
-        if layout.shared:
-            log_f = log_f + shared.shift(layout, v, data, target, path)
-        r, var, g = density.pieces(layout, v, {**data, "rows": known}, path if layout.shared else None)
+        if layout.paths:
+            log_f = log_f + shared.shift(layout, v, data, target, drawn)
+        r, var, g = density.pieces(layout, v, {**data, "rows": known}, drawn if layout.paths else None)
 
         def series(r, var, g, mask, g_target, noise):
             mean, chol = linear.posterior(r, var, g, mask)
@@ -80,8 +80,8 @@ def _evidence(layout: Layout):
 
 @functools.lru_cache(maxsize=64)
 def _together(layout: Layout):
-    """Compiled: (z (S, d), fresh, noise (S, O, L), data) → log likelihood of all series together (S,), and draws of the
-    paths that they share (S, O, L)."""
+    """Compiled: (z (S, d), fresh, noise, data) → log likelihood of all series together (S,), and draws of the paths
+    that they share, name → (S, members, L)."""
     import jax
 
     from bayeslaw.engine import density, params
@@ -89,7 +89,7 @@ def _together(layout: Layout):
     def one(args, data):
         z, fresh, noise = args
         v = extended(layout, params.values(layout, data["prior"], z), fresh)
-        return density.evidence_and_path(layout, v, data, noise)
+        return density.evidence_and_paths(layout, v, data, noise)
 
     return jax.jit(
         lambda z, fresh, noise, data: jax.lax.map(lambda a: one(a, data), (z, fresh, noise), batch_size=BATCH)
@@ -104,20 +104,20 @@ def curve_draws(
     target: Mapping[str, Any],
     fresh: Mapping[str, np.ndarray],
     noise: np.ndarray,
-    paths: np.ndarray,
+    paths: Mapping[str, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws of the log curve (S, R, q), and the sd (points: Student-t scale) of white noise about it, same shape.
 
     ``known`` are rows (R, n) with losses, all masked for a series of which nothing is known; ``target`` rows (R, q);
     ``noise`` standard normals (S, R, K) for the series' coefficients: the same numbers give the same coefficients;
-    ``paths`` (S, O, L) draws of what data orders share (``together``).
+    ``paths`` draws of what series share (``together``).
     """
-    curves, sd = _curves(layout)(z, dict(known), dict(target), dict(fresh), noise, paths, _inside(data))
+    curves, sd = _curves(layout)(z, dict(known), dict(target), dict(fresh), noise, dict(paths), _inside(data))
     return np.asarray(curves), np.asarray(sd)
 
 
 def _inside(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: data[k] for k in ("prior", "ref", "grid", "shared_grid")}
+    return {k: data[k] for k in ("prior", "ref", "grid", "paths")}
 
 
 def together(
@@ -126,16 +126,17 @@ def together(
     z: np.ndarray,
     known: Mapping[str, Any],
     fresh: Mapping[str, np.ndarray],
-    noise: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log likelihood (S,) of all series of ``known`` together, and draws (S, O, L) of the paths they share, from
-    standard normals ``noise``.
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log likelihood (S,) of all series of ``known`` together, and draws of the paths they share, name →
+    (S, members, L).
 
     What needs the paths takes them as an argument: factorisations of many matrices that do not wait for one another,
     inside one program, can stop for ever in jaxlib's pool of threads (see ``linear.log_evidences``).
     """
+    noise = {path.name: rng.standard_normal((len(z), path.members, path.knots)) for path in layout.paths}
     found, paths = _together(layout)(z, dict(fresh), noise, {**_inside(data), "rows": dict(known)})
-    return np.asarray(found), np.asarray(paths)
+    return np.asarray(found), {name: np.asarray(value) for name, value in paths.items()}
 
 
 def evidence_draws(

@@ -108,18 +108,18 @@ def _name_orders(problem: Problem, series: pd.DataFrame, given: Runs | None) -> 
 
 def _reaching(problem: Problem, series: pd.DataFrame, *frames: pd.DataFrame) -> tuple[Layout, dict[str, Any]]:
     """The problem's layout and data with the knots of discrepancy and shared paths continued to all rows, and room for
-    the paths of data orders that the fit did not see."""
-    layout, grids = problem.layout, {name: dict(problem.data[name]) for name in ("grid", "shared_grid")}
+    the paths of members that the fit did not see."""
+    layout, grid = problem.layout, dict(problem.data["grid"])
+    grids = {name: dict(one) for name, one in problem.data["paths"].items()}
     if problem.axis:
         x = np.concatenate([frame[problem.axis].to_numpy(float) for frame in frames])
         log_x = np.log(x[x > 0]) - problem.reference["log_x"]
-        layout = replace(
-            layout, knots=_continued(grids["grid"], layout.knots, log_x),
-            shared=_continued(grids["shared_grid"], layout.shared, log_x),
-        )  # fmt: skip
-    if layout.shared:
-        layout = replace(layout, orders=bucket(max(layout.orders, 1 + max(series["order_index"]))))
-    return layout, {**problem.data, **grids}
+        paths = []
+        for path in layout.paths:
+            members = bucket(max(path.members, 1 + max(series[f"{path.level}_index"])))
+            paths.append(replace(path, knots=_continued(grids[path.name], path.knots, log_x), members=members))
+        layout = replace(layout, knots=_continued(grid, layout.knots, log_x), paths=tuple(paths))
+    return layout, {**problem.data, "grid": grid, "paths": grids}
 
 
 def _continued(grid: dict[str, float], knots: int, log_x: np.ndarray) -> int:

@@ -18,11 +18,11 @@ MOST_K = 0.7
 @dataclass(frozen=True)
 class Draws:
     """Posterior draws: coordinates ``z`` (S, d), standard normals (S, extra) for members that the fit never saw, and
-    ``paths`` (S, O, L), what data orders share."""
+    ``paths``, what series share, name → (S, members, L)."""
 
     z: np.ndarray
     fresh: dict[str, np.ndarray]
-    paths: np.ndarray
+    paths: dict[str, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.z)
@@ -35,12 +35,12 @@ def first(question: Question, extra: dict[str, int], z: np.ndarray, rng: np.rand
         level = slot.name.rpartition(":")[2]
         if slot.kind in ("deviation", "scaled") and extra[level]:
             fresh[slot.name] = rng.standard_normal((len(z), extra[level]))
-    return Draws(z, fresh, np.zeros((len(z), 0, 0)))
+    return Draws(z, fresh, {})
 
 
 def weighted(question: Question, draws: Draws, rng: np.random.Generator, notes: list[str]) -> Draws:
     """The draws, resampled by how well each explains what ``given`` tells beyond the fit."""
-    log_w = _evidence_together(question, draws, rng) if question.layout.shared else _evidence_apart(question, draws)
+    log_w = _evidence_together(question, draws, rng) if question.layout.paths else _evidence_apart(question, draws)
     pick, worth, k = resampled(log_w, rng)
     if k > MOST_K or worth < min(100, len(draws) / 2):
         tail = "" if np.isnan(k) else f", Pareto k {k:.2f}"
@@ -72,10 +72,9 @@ def _evidence_together(question: Question, draws: Draws, rng: np.random.Generato
 
 def paths_of(
     question: Question, draws: Draws, rows: dict[str, Any], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log likelihood (S,) of ``rows``, all series together, and draws (S, O, L) of the paths given them."""
-    noise = rng.standard_normal((len(draws), question.layout.orders, question.layout.shared))
-    return together(question.layout, question.data, draws.z, rows, draws.fresh, noise)
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log likelihood (S,) of ``rows``, all series together, and draws of the paths given them."""
+    return together(question.layout, question.data, draws.z, rows, draws.fresh, rng)
 
 
 def resampled(log_w: np.ndarray, rng: np.random.Generator, picks: int | None = None) -> tuple[np.ndarray, float, float]:

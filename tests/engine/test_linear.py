@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayeslaw.engine.linear import draw, leave_one_out, log_evidence, log_evidences, posterior, quad_logdet
+from bayeslaw.engine.linear import (
+    draw,
+    eliminated,
+    gram,
+    leave_one_out,
+    log_evidence,
+    log_evidences,
+    posterior,
+    quad_logdet,
+    tellings,
+    without,
+)
 
 RNG = np.random.default_rng(4)
 N, K = 9, 4
@@ -175,3 +186,57 @@ def test_a_hessian_takes_no_more_factorisations_than_a_value():
     assert all(len(s) == 2 for s in shapes)
     numeric = [[(jax.grad(f)(t + h)[i] - jax.grad(f)(t - h)[i]) / 2e-6 for h in 1e-6 * np.eye(2)] for i in range(2)]
     np.testing.assert_allclose(jax.jacfwd(jax.grad(f))(t), numeric, rtol=1e-5)
+
+
+def test_gram_and_what_is_left_without_some_against_plain_formulas_and_their_gradients():
+    x, weight = RNG.normal(size=(N, 6)), RNG.uniform(0.5, 2, N)
+    cotangent = RNG.normal(size=(6, 6))
+
+    def plain(x, weight):
+        return jnp.einsum("nk,n,nl->kl", x, weight, x)
+
+    np.testing.assert_allclose(gram(x, weight), plain(x, weight), rtol=1e-12)
+    ours, theirs = (jax.vjp(f, x, weight)[1](cotangent) for f in (gram, plain))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11)
+
+    m = np.asarray(plain(x, weight))
+
+    def left(m):
+        inside = jnp.eye(2) + m[:2, :2]
+        return m[2:, 2:] - m[2:, :2] @ jnp.linalg.solve(inside, m[:2, 2:]), jnp.linalg.slogdet(inside)[1]
+
+    ours, theirs = without(m, 2), left(m)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11)
+    pulled = (cotangent[:4, :4] + cotangent[:4, :4].T, 0.7)
+    ours, theirs = (np.asarray(jax.vjp(f, m)[1](pulled)[0]) for f in (lambda m: without(m, 2), left))
+    # of a symmetric matrix only the symmetric part of a gradient counts
+    np.testing.assert_allclose(ours + ours.T, theirs + theirs.T, rtol=1e-10)
+
+
+def test_tellings_say_all_that_a_series_knows_of_shared_coefficients(mask):
+    h = RNG.normal(size=(N, 3))
+    information, score, at_zero = tellings(R[None], VAR[None], G[None], h[None], mask[None])
+    r, cov = dense(mask)
+    inverse = np.linalg.inv(cov)
+    np.testing.assert_allclose(information[0], h[mask].T @ inverse @ h[mask], atol=1e-11)
+    np.testing.assert_allclose(score[0], h[mask].T @ inverse @ r, atol=1e-11)
+    np.testing.assert_allclose(at_zero[0], log_evidence(R, VAR, G, mask), rtol=1e-11, atol=1e-12)
+    bare = tellings(R[None], VAR[None], np.zeros((1, N, 0)), h[None], mask[None])[0]
+    np.testing.assert_allclose(bare[0], h[mask].T @ (h[mask] / VAR[mask, None]), atol=1e-11)
+
+
+def test_eliminating_in_steps_is_eliminating_at_once():
+    half = RNG.normal(size=(2, 7, 7))
+    information, score = half @ half.transpose(0, 2, 1), RNG.normal(size=(2, 7))
+    whole, *nothing = eliminated(information, score, 7)
+    assert [part.shape for part in nothing] == [(2, 0, 0), (2, 0)]
+    first, *rest = eliminated(information, score, 3)
+    second, *_ = eliminated(*rest, 4)
+    np.testing.assert_allclose(first + second, whole, rtol=1e-11)
+    expected = 0.0
+    for one, s in zip(information, score, strict=True):
+        m = np.eye(7) + one
+        expected += 0.5 * (s @ np.linalg.solve(m, s) - np.linalg.slogdet(m)[1])
+    np.testing.assert_allclose(whole, expected, rtol=1e-11)
