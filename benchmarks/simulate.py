@@ -212,7 +212,7 @@ def with_losses(problem: Problem, log_y: np.ndarray) -> Problem:
 def _all_series(problem: Problem, held: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """Fitted series and, behind them, the runs that only ``held`` has; and the series of every row of ``held``."""
     new = held[~held["run"].isin(problem.series["run"])].drop_duplicates("run")
-    series = pd.concat([problem.series, new.assign(order=orders_of(new))], ignore_index=True)
+    series = pd.concat([problem.series, new.assign(order=list(orders_of(new).values()))], ignore_index=True)
     place = {run: i for i, run in enumerate(series["run"])}
     return series, held["run"].map(place).to_numpy(int)
 

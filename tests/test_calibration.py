@@ -31,7 +31,7 @@ def bench(monkeypatch):
 # --- the simulation -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("study", ["curves", "points", pytest.param("looped", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("study", ["curves", "points", "looped"])
 def test_simulation_and_density_are_one_model(bench, study):
     """Of pairs drawn from a joint density, ``d log p / d z`` has mean 0 and ``z d log p / d z`` has mean -1."""
     from bayeslaw.engine.density import log_posterior

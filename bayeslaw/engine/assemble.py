@@ -150,7 +150,8 @@ def series_table(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     constant = ("group", "budget", "n_params", "recurrence", "n_params_once", "n_params_recurrent")
     keep = [c for c in (*keys, *constant) if c in frame]
     table = frame.loc[~first, keep].reset_index(drop=True)
-    table["order"] = orders_of(frame.loc[~first])
+    orders = orders_of(frame)
+    table["order"] = [orders[str(run)] for run in table["run"]]
     if "spread" in frame:
         table["row_noise"] = row_noise(frame, code)
     return table, code

@@ -58,13 +58,16 @@ def levels_of(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) 
     return levels
 
 
-def orders_of(frame: pd.DataFrame) -> np.ndarray:
-    """The data order of every row: what its ``data_order`` says, or one of its run's own where that is empty."""
-    alone = np.array([f"run {run}" for run in frame["run"]], object)
-    if "data_order" not in frame:
-        return alone
-    said = frame["data_order"].astype("string").fillna("").to_numpy(object)
-    return np.where(said != "", np.array([f"order {name}" for name in said], object), alone)
+def orders_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Run → the data order that its rows' ``data_order`` says; one of its own where that is empty or changes."""
+    found = {str(run): f"run {run}" for run in frame["run"].unique()}
+    if "data_order" in frame:
+        said = frame[["run", "data_order"]].drop_duplicates().astype("string").fillna("")
+        orders: dict[str, set[str]] = {}
+        for run, order in zip(said["run"], said["data_order"], strict=True):
+            orders.setdefault(str(run), set()).update([str(order)] if order else [])
+        found |= {run: f"order {min(names)}" for run, names in orders.items() if len(names) == 1}
+    return found
 
 
 #: sizes closer than this in log N are one size: tables read off figures repeat a size with a small error

@@ -97,8 +97,7 @@ def everything(question: Question) -> dict[str, Any]:
 def _name_orders(problem: Problem, series: pd.DataFrame, given: Runs | None) -> None:
     """The data order of every series: as it was fitted, else as its own rows say, else as those given do."""
     fitted = dict(zip(problem.series["run"].astype(str), problem.series["order"], strict=True))
-    said = None if given is None else given.frame.drop_duplicates("run")
-    told = {} if said is None else dict(zip(said["run"].astype(str), orders_of(said), strict=True))
+    told = {} if given is None else orders_of(given.frame)
     names = [
         fitted.get(run, own if own.startswith("order ") else told.get(run, own))
         for run, own in zip(series["run"].astype(str), series["order"], strict=True)

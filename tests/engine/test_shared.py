@@ -12,6 +12,7 @@ from bayeslaw.cards import load_card
 from bayeslaw.engine import density, params, shared
 from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.conditioning import conditioned
+from bayeslaw.engine.levels import orders_of
 from bayeslaw.engine.pointwise import pointwise
 
 
@@ -264,6 +265,13 @@ def test_it_is_left_out_where_no_two_runs_share_an_order(toy_frame):
         problem = assemble(card, bl.Runs.from_frame(frame))
         assert problem.layout.paths == ()
         assert "no two runs have the same data_order" in " ".join(problem.notes)
+
+
+def test_whose_order_a_run_reads():
+    frame = pd.DataFrame({"run": ["a", "a", "b", "b", "c", "d"], "data_order": ["x", None, "x", "y", "", "7"]})
+    # b changes its order midway, c says none: each is told apart from all others
+    assert orders_of(frame) == {"a": "order x", "b": "run b", "c": "run c", "d": "order 7"}
+    assert orders_of(frame[["run"]]) == {run: f"run {run}" for run in "abcd"}
 
 
 def test_saved_and_loaded_it_forecasts_the_same(tmp_path):
