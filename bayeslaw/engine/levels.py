@@ -47,10 +47,10 @@ def levels_of(card: Card, series: pd.DataFrame, points: bool, notes: list[str]) 
     if card.exits and not points and len(series) > len(set(series["run"])):
         levels["run"] = list(dict.fromkeys(series["run"]))
     if card.shared and not points:
-        orders = sorted(set(series["order"]))
-        if len(set(series["run"])) > len(orders):
+        orders, runs = sorted(set(series["order"])), len(set(series["run"]))
+        if runs > len(orders):
             levels["order"] = orders
-        else:
+        elif runs > 1:
             notes.append(
                 "What runs of one data order share is left out: no two runs have the same data_order. Where they read "
                 "the same batches at the same steps, say so in that column: bands become truer."

@@ -265,6 +265,9 @@ def test_it_is_left_out_where_no_two_runs_share_an_order(toy_frame):
         problem = assemble(card, bl.Runs.from_frame(frame))
         assert problem.layout.paths == ()
         assert "no two runs have the same data_order" in " ".join(problem.notes)
+    # a single run has nobody to share with, and is told nothing of it
+    lone = assemble(card, bl.Runs.from_frame(toy_frame[toy_frame["run"] == toy_frame["run"].iloc[0]]))
+    assert "data_order" not in " ".join(lone.notes)
 
 
 def test_whose_order_a_run_reads():
