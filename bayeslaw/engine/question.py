@@ -83,7 +83,7 @@ def everything(question: Question) -> dict[str, Any]:
     q, problem = question, question.problem
     place = {key: i for i, key in enumerate(keys_of(problem.series))}
     keys = keys_of(q.series)
-    new = [i for i, key in enumerate(keys) if key not in place]
+    new = [i for i, key in enumerate(keys) if key not in place and q.from_given[i]]
     place |= {keys[i]: len(problem.series) + n for n, i in enumerate(new)}
     series = pd.concat([problem.series, q.series.iloc[new]], ignore_index=True)
     given = q.from_given[q.known_code]
@@ -92,6 +92,17 @@ def everything(question: Question) -> dict[str, Any]:
     bins = pd.concat([problem.bins.loc[fitted], q.known.loc[given].drop(columns="code")], ignore_index=True)
     everything = replace(q, schedules={**problem.schedules, **q.schedules})
     return everything.rows(bins, np.concatenate([problem.code[fitted], told]), series, problem.segments)
+
+
+def told_of(question: Question) -> Layout:
+    """The layout with room for the paths of those members alone that something is known of: grids of runs may ask for
+    thousands that nothing is known of, whose paths are their priors'."""
+    q, paths = question, []
+    for path in q.layout.paths:
+        name = f"{path.level}_index"
+        last = max([*q.problem.series[name], *q.series.loc[q.from_given, name]])
+        paths.append(replace(path, members=bucket(1 + int(last))))
+    return replace(q.layout, paths=tuple(paths))
 
 
 def _name_orders(problem: Problem, series: pd.DataFrame, given: Runs | None) -> None:

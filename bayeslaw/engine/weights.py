@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayeslaw.engine.predict import evidence_draws, together
-from bayeslaw.engine.question import Question, everything, keys_of
+from bayeslaw.engine.question import Question, everything, keys_of, told_of
 
 #: Pareto k above which importance weights are not to be trusted (Vehtari et al. 2024, arXiv 1507.02646)
 MOST_K = 0.7
@@ -74,7 +74,12 @@ def paths_of(
     question: Question, draws: Draws, rows: dict[str, Any], rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Log likelihood (S,) of ``rows``, all series together, and draws of the paths given them."""
-    return together(question.layout, question.data, draws.z, rows, draws.fresh, rng)
+    found, paths = together(told_of(question), question.data, draws.z, rows, draws.fresh, rng)
+    for path in question.layout.paths:
+        extra = path.members - paths[path.name].shape[1]
+        unknown = rng.standard_normal((len(draws), max(extra, 0), path.knots))
+        paths[path.name] = np.concatenate([paths[path.name], unknown], axis=1)
+    return found, paths
 
 
 def resampled(log_w: np.ndarray, rng: np.random.Generator, picks: int | None = None) -> tuple[np.ndarray, float, float]:
