@@ -80,8 +80,8 @@ def clock_of(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, float
 
 
 def process(raw: Mapping[str, Any], key: str, where: str, step: float) -> tuple[dict[str, Reasoned], float]:
-    """What [discrepancy] or [shared] says of a path over log-tokens: priors of its scale and length, neither or both,
-    and the distance of its knots, ``step`` where it does not say."""
+    """What [discrepancy], [exits] or [shared] says of a path over log-tokens: priors of its scale and length, neither
+    or both, and the distance of its knots, ``step`` where it does not say."""
     table = dict(table_of(raw, key, where))
     step = table.pop("step", step)
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:

@@ -43,15 +43,10 @@ def seeds(quick: bool) -> list[str]:
         # seeds read the same batches: what is left between them is the seed's own
         log = np.log(cell["tokens"])
         cut = np.floor(STRETCHES * (1 - 1e-9) * (log - log.min()) / (log.max() - log.min())).rename("cut")
-        for k, keys in enumerate((["seed"], ["seed", cut])):
-            means = (
-                np.log(cell.groupby(keys)["loss"].mean()).unstack()
-                if k
-                else np.log(cell.groupby("seed")["loss"].mean())
-            )
+        whole = np.log(cell.groupby("seed")["loss"].mean())
+        for k, means in enumerate((whole, np.log(cell.groupby(["seed", cut])["loss"].mean()).unstack())):
             off = means - means.mean(axis=0)
             squares[k], free[k] = squares[k] + float((off**2).to_numpy().sum()), free[k] + off.size * (1 - 1 / len(off))
-        whole = np.log(cell.groupby("seed")["loss"].mean())
         cells.append(f"N = {n:,.0f}, T_m = {depth:.0f}: {len(whole)} seeds, sd {100 * whole.std():.2f} %")
     found = np.sqrt(squares / free)
     # a curve's mean is over rows, which are even in tokens: the share of the wander's variance that it keeps

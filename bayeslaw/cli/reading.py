@@ -38,7 +38,7 @@ class Reading:
             group=self.group,
             batch_tokens=self.batch_tokens,
             need_loss=need_loss,
-            **({} if self.data_order is None else {"data_order": self.data_order}),
+            data_order=self.data_order,
         )
         if is_verbose():
             click.echo(runs.explain(), err=True)

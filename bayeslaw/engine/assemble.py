@@ -262,7 +262,7 @@ def _layout(
     paths, grids = [], {}
     for name, level in PATHS.items():
         if level in levels and axis:
-            grids[name], count = knots_over(log_x, {"exits": card.exits_step, "shared": card.shared_step}[name])
+            grids[name], count = knots_over(log_x, getattr(card, f"{name}_step"))
             paths.append(Path(name, level, count, bucket(len(levels[level]))))
     layout = Layout(law.name, tuple(entries), "curves", offsets, tuple(card.run), knots, free, tuple(paths))
     return layout, {"grid": grid, "paths": grids}

@@ -17,7 +17,7 @@ import numpy as np
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, row_noise
 from bayeslaw.engine.predict import curve_draws
-from bayeslaw.engine.question import Question, asked, everything, keys_of
+from bayeslaw.engine.question import Question, asked, keys_of
 from bayeslaw.engine.weights import Draws, first, paths_of, weighted
 from bayeslaw.laws import Schedule
 
@@ -45,7 +45,7 @@ def conditioned(
     if told and layout.likelihood == "curves":
         draws = weighted(question, draws, rng, notes)
     if layout.paths:
-        draws = replace(draws, paths=paths_of(question, draws, everything(question), rng)[1])
+        draws = replace(draws, paths=paths_of(question, draws, rng))
     if told and layout.likelihood == "points":
         notes.append(
             "What is given was not used: the fit is of single points, which have nothing of their own to condition on. "

@@ -66,20 +66,25 @@ def _evidence_apart(question: Question, draws: Draws) -> np.ndarray:
 
 def _evidence_together(question: Question, draws: Draws, rng: np.random.Generator) -> np.ndarray:
     """Log weights (S,) where runs share paths: evidence of all that is known against that of what was fitted."""
-    after = paths_of(question, draws, everything(question), rng)[0]
-    return after - paths_of(question, draws, question.problem.data["rows"], rng)[0]
+    after = _together(question, draws, everything(question), rng)[0]
+    return after - _together(question, draws, question.problem.data["rows"], rng)[0]
 
 
-def paths_of(
+def _together(
     question: Question, draws: Draws, rows: dict[str, Any], rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Log likelihood (S,) of ``rows``, all series together, and draws of the paths given them."""
-    found, paths = together(told_of(question), question.data, draws.z, rows, draws.fresh, rng)
+    return together(told_of(question), question.data, draws.z, rows, draws.fresh, rng)
+
+
+def paths_of(question: Question, draws: Draws, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draws of the shared paths given all that is known, and of those that nothing is known of from their prior."""
+    _, paths = _together(question, draws, everything(question), rng)
     for path in question.layout.paths:
         extra = path.members - paths[path.name].shape[1]
         unknown = rng.standard_normal((len(draws), max(extra, 0), path.knots))
         paths[path.name] = np.concatenate([paths[path.name], unknown], axis=1)
-    return found, paths
+    return paths
 
 
 def resampled(log_w: np.ndarray, rng: np.random.Generator, picks: int | None = None) -> tuple[np.ndarray, float, float]:
