@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
 @dataclass(frozen=True)
 class Card:
     """A model card. ``offset`` maps a level to the prior of the spread of its members' shifts of the whole log loss;
-    ``run`` maps run-level effects ("level" or an amplitude) to the prior of their relative sd;
+    ``run`` maps run-level effects ("level" or a positive symbol) to the prior of their relative sd;
     ``discrepancy`` has ``scale`` and ``length`` (in e-folds of tokens) or is empty, and so have ``exits``, what
     the exits of one run stray together, and ``shared``, what runs of one data order do; ``*_step``, the distance of
     their knots, is in e-folds;
@@ -102,9 +102,9 @@ class Card:
                 )
             parameters[name] = parameter(given[name], symbol, f"{where}, [parameters.{name}]")
         check_around(parameters, symbols, where)
-        amplitudes = [s.name for s in law.symbols if s.kind == "amplitude"]
+        positive = [s.name for s in law.symbols if s.link == "log"]
         offset = reasoned(raw, "offset", where, list(LEVELS))
-        run = reasoned(raw, "run", where, ["level", *amplitudes])
+        run = reasoned(raw, "run", where, ["level", *positive])
         noise = reasoned(raw, "noise", where, list(DEFAULTS["noise"]))
         discrepancy, step = process(raw, "discrepancy", where, 0.5)
         exits, exits_step = process(raw, "exits", where, 0.5)

@@ -47,7 +47,7 @@ def describe(card: Card) -> str:
     tables = {
         "Parameters": [_parameter(law, name, p) for name, p in card.parameters.items()],
         "Offsets: a level's members shift the whole loss": _rows(card.offset, {}, "relative spread over {}"),
-        "Run effects: what a curve has of its own": _rows(card.run, EFFECTS, "relative shift of the term {}"),
+        "Run effects: what a curve has of its own": _rows(card.run, EFFECTS, "relative shift of {}"),
         "Noise": _rows(card.noise, NOISE),
         f"Discrepancy: smooth misfit of a curve, knots every {card.knot_step:g} e-folds": _rows(
             card.discrepancy, DISCREPANCY

@@ -68,11 +68,11 @@ def forecasts(card: Any, runs: bl.Runs) -> pd.DataFrame:
         last = frame.groupby("run")["step"].transform("max")
         ends = frame["step"] == last
         for share in (0.0, *SHARES):
-            asked = held if share == 0 else held.where(ends.to_numpy())
             known = None if share == 0 else held.where((frame["step"] <= share * last).to_numpy())
-            band = bl.forecast(fit, asked, known, draws=800, backtest=False)
-            rows = asked.frame[["run", "loss"]].assign(share=share, draws=list(band.observed.T))
-            out.append(rows)
+            # every row is asked for, since a run's learning rate is read from the rows it has
+            band = bl.forecast(fit, held, known, draws=800, backtest=False)
+            rows = frame[["run", "loss"]].assign(share=share, draws=list(band.observed.T))
+            out.append(rows if share == 0 else rows[ends])
     return pd.concat(out, ignore_index=True)
 
 

@@ -107,7 +107,7 @@ def test_print_says_what_is_pooled_over_what():
         "  over run: the whole loss",
         "  along log N, by slopes: beta, gamma",
     ]
-    assert "  along log N, by slopes: L0, A, alpha, C\n" in str(load_card("annealed"))
+    assert "  along log N, by slopes: L0, A, alpha, alpha0, C\n" in str(load_card("annealed"))
     bare = load_card({"name": "bare", "extends": "chinchilla", "offset": False, "run": False, "discrepancy": False,
                       "parameters": {name: {"pool": False} for name in ("A", "B", "E", "alpha", "beta")}})  # fmt: skip
     text = str(bare)

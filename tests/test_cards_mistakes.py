@@ -142,7 +142,14 @@ MISTAKES = {
         {"offset": {"corpus": GOOD}},
         r"\[offset\.corpus\]: unknown\. \[offset\] has group, size, recurrence, exit_step, budget\.",
     ),
-    "run effect on a shape": ({"run": {"alpha": GOOD}}, r"\[run\.alpha\]: unknown\. \[run\] has level, E, A, B\."),
+    "run effect on no symbol": (
+        {"run": {"lambda": GOOD}},
+        r"\[run\.lambda\]: unknown\. \[run\] has level, E, A, alpha, B, beta\.",
+    ),
+    "run effect on a share": (
+        {"law": "annealed", "extends": "annealed", "parameters": {}, "run": {"lam": GOOD}},
+        r"\[run\.lam\]: unknown\. \[run\] has level, L0, A, alpha, alpha0, kappa, C\.",
+    ),
     "unknown noise": (
         {"noise": {"hum": GOOD}},
         r"\[noise\.hum\]: unknown\. \[noise\] has sigma, early, nu, by_x, by_n",

@@ -18,6 +18,8 @@ from bayeslaw.laws import Schedule
 PLACES = np.array([-2.4, -1.0, 1.0, 2.4])
 #: of a stretch, what is counted by the clock
 COUNTED = ("seg_S0", "seg_S1")
+#: and of a row
+SUMS = ("S1", "warm")
 
 
 def nodes(reference: Mapping[str, float]) -> np.ndarray:
@@ -35,16 +37,22 @@ def weights(clock: Any, ref: Mapping[str, Any]) -> Any:
 
 
 def at_clock(rows: Mapping[str, Any], clock: Any, ref: Mapping[str, Any]) -> dict[str, Any]:
-    """``rows`` (``engine/rows.py``) with S1 (R, n) and the ends of the stretches (b, m) as ``clock`` counts them."""
+    """``rows`` (``engine/rows.py``) with S1 and its share of the warm-up (R, n) and the ends of the stretches (b, m) as
+    ``clock`` counts them."""
     w = weights(clock, ref)
     blocks = [{k: a @ w if k in COUNTED else a for k, a in block.items()} for block in rows["blocks"]]
-    return {**rows, "x": {**rows["x"], "S1": rows["x"]["S1"] @ w}, "blocks": blocks}
+    x = {k: a @ w if k in SUMS else a for k, a in rows["x"].items()}
+    return {**rows, "x": x, "blocks": blocks}
 
 
-def counted_sums(schedule: Schedule, steps: np.ndarray, reference: Mapping[str, float]) -> np.ndarray:
-    """``Schedule.sums`` at ``steps`` (n,) by the clock of ``reference``: (n,); of a clock with a prior (n, 4)."""
-    each = [schedule.sums(steps, float(clock)) for clock in np.ravel(nodes(reference))]
-    return np.stack(each, axis=-1) if reference["clock_sd"] else each[0]
+def counted_sums(schedule: Schedule, steps: np.ndarray, reference: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """``S1`` and ``warm`` at ``steps`` (n,) by the clock of ``reference``: (n,); of a clock with a prior (n, 4)."""
+    clocks = np.ravel(nodes(reference))
+    each = {
+        "S1": [schedule.sums(steps, float(clock)) for clock in clocks],
+        "warm": [schedule.warm(steps, float(clock)) for clock in clocks],
+    }
+    return {name: np.stack(a, axis=-1) if reference["clock_sd"] else a[0] for name, a in each.items()}
 
 
 def counted_stretches(schedule: Schedule, most: int, reference: Mapping[str, float]) -> dict[str, np.ndarray]:

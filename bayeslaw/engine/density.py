@@ -5,10 +5,10 @@ For series i (a run, or a run at one exit step) and row j,
     log y_ij = log L(x_ij; theta_i) + o_i + sum_e w_eij b_ie + u_i(log x_ij) + s(log x_ij) + e_ij
 
 ``L`` is the law, ``o_i`` the offset of the levels that i belongs to (runs of one size, say); ``w_eij`` is 1 for the
-effect "level" and the share of the law's term e in the loss for an effect on an amplitude (so that ``b_ie`` is that
-amplitude's relative deviation, to first order); ``u_i`` is the discrepancy, ``s`` what i shares with
-other series (``shared.py``) and ``e_ij`` independent noise. ``b``, ``u`` and ``s`` are Gaussian and integrated out
-exactly. Working on log y makes every error relative to the loss level and every curve positive.
+effect "level" and ``d log L / d log e`` for an effect on the law's symbol e, so that ``b_ie`` is that symbol's relative
+deviation, to first order (for an amplitude it is the share of its term in the loss); ``u_i`` is the discrepancy, ``s``
+what i shares with other series (``shared.py``) and ``e_ij`` independent noise. ``b``, ``u`` and ``s`` are Gaussian and
+integrated out exactly. Working on log y makes every error relative to the loss level and every curve positive.
 """
 
 from __future__ import annotations
@@ -43,11 +43,23 @@ def log_loss(terms: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
 
 
 def law_rows(layout: Layout, p: Mapping[str, Array], rows: Mapping[str, Any]) -> tuple[Array, dict[str, Array]]:
-    """Log of the law's loss (R, n) and shares of its terms; ``p`` has shape (R,), ``rows["x"]`` (R, n) each."""
+    """Log of the law's loss (R, n), shares of its terms, and slopes in the logs of shapes that have a run effect; ``p``
+    has shape (R,), ``rows["x"]`` (R, n) each."""
     law = get_law(layout.law)
+    bent = [e.symbol for e in layout.entries if e.kind == "shape" and e.symbol in layout.effects]
+
+    def row(p_i, x):
+        terms = law.terms(p_i, x)
+        value, shares = log_loss(terms)
+        for name in bent:
+            # of the terms, not of the log: those that the symbol is not in are then not worked out a second time
+            own = (p_i[name],)
+            _, moved = jax.jvp(lambda v, n=name: law.terms({**p_i, n: v}, x), own, own)
+            shares[name] = sum(moved.values()) / jnp.maximum(sum(terms.values()), FLOOR)
+        return value, shares
 
     def series(p_i, x_i, seg_i):
-        return jax.vmap(lambda x: log_loss(law.terms(p_i, {**x, **seg_i})))(x_i)
+        return jax.vmap(lambda x: row(p_i, {**x, **seg_i}))(x_i)
 
     if "blocks" not in rows:
         return jax.vmap(lambda p_i, x_i: series(p_i, x_i, {}))(p, rows["x"])

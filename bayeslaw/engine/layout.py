@@ -73,7 +73,7 @@ class Layout:
     likelihood : ``"curves"`` (Gaussian on log loss, run effects and discrepancy integrated out) or ``"points"`` (one
         point per run: Student-t on log loss, no run level).
     offsets : levels whose members shift the whole log loss, with their numbers of members.
-    effects : names of the run-level effects: ``"level"`` or an amplitude of the law.
+    effects : names of the run-level effects: ``"level"`` or a positive symbol of the law.
     knots : number of knots of the discrepancy on the grid of log x; 0 for none.
     clock : whether the power of the learning rate that counts as progress is sampled (``engine/clock.py``).
     paths : what members of a level share, innermost level first.

@@ -118,6 +118,6 @@ def _series(
             if effect == "level":
                 out["level_run"] = deviation
             else:
-                # the effect is the amplitude's relative deviation; on the log scale it keeps its sign in every draw
+                # the effect is the symbol's relative deviation; on the log scale it keeps its sign in every draw
                 out[f"{effect}_run"] = p[effect] * jnp.exp(deviation)
     return out

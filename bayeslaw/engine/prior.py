@@ -89,8 +89,8 @@ def prior_curves(
     ref = {k: float(np.exp(np.log(v[v > 0]).mean())) for k, v in x.items()} | dict(reference or {}) | clock
     if schedule is not None:
         ref.setdefault("eta_peak", schedule.eta_peak)
-        if card.clock_sd:
-            x["S1"] = counted_sums(schedule, np.array(x["step"]), clock)
+    if clock and schedule is not None:
+        x |= counted_sums(schedule, np.array(x["step"]), clock)
     series: dict[str, np.ndarray] = {f"{lv}_index": np.zeros(m, int) for lv in _wanted(card)}
     series["log_n"] = np.log(x["n_params"] / ref["n_params"]) if "n_params" in x else np.zeros(m)
     prior = prior_arrays(card, layout)

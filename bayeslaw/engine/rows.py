@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
-from bayeslaw.engine.clock import counted_stretches, counted_sums, nodes
+from bayeslaw.engine.clock import SUMS, counted_stretches, counted_sums, nodes
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Law, Schedule
 
@@ -110,12 +110,14 @@ def padded_rows(
     log_x = np.log(bins[axis].to_numpy(float)) - reference["log_x"] if axis else np.zeros(len(bins))
     rows: dict[str, Any] = {"x": x, "mask": mask, "log_x": fill(log_x, 0.0)}
     if "schedule" in law.covariates:
-        sums = np.empty((len(code), *nodes(reference).shape))
+        sums = {name: np.empty((len(code), *nodes(reference).shape)) for name in SUMS}
         steps = bins["step"].to_numpy(float)
         for i, run in enumerate(series["run"]):
             mine = by_series[first[i] : first[i] + counts[i]]
-            sums[mine] = counted_sums(schedules[run], steps[mine], reference)
-        x["S1"] = fill(sums, reference["S1"])
+            for name, values in counted_sums(schedules[run], steps[mine], reference).items():
+                sums[name][mine] = values
+        x["S1"] = fill(sums["S1"], reference["S1"])
+        x["warm"] = fill(sums["warm"], 0.0)
         x["step"] = fill(steps, 500.0)
         rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments, reference)
     if "n_eff" in bins:

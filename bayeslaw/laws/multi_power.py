@@ -5,6 +5,7 @@ from __future__ import annotations
 from bayeslaw.laws.base import Law, Symbol
 from bayeslaw.laws.drops import drops_so_far
 from bayeslaw.laws.schedule import ETA_FLOOR
+from bayeslaw.laws.warm_up import FORMULA, SYMBOLS, power
 
 
 class MultiPower(Law):
@@ -15,19 +16,20 @@ class MultiPower(Law):
     ``S_k`` that of updates k to the row. The sum over k begins **after the warm-up**, as in the paper's formula; the
     authors' published code lets it begin at step 0, which makes its L0 smaller by nearly B times the peak rate
     (0.11-0.16 nats on their data) and changes little else. The gain is the negative term ``B``.
+    What the warm-up leaves behind (``laws/warm_up.py``) is not in the paper, where alpha0 = alpha.
     """
 
     name = "multi-power"
     title = "Multi-power"
-    formula = "L = L0 + A * S1^-alpha - B * sum_k (eta_{k-1} - eta_k) * [1 - (1 + C * eta_k^-gamma * S_k)^-beta]"
-    reference = "Luo et al. 2025, arXiv 2503.12811"
+    formula = f"L = L0 + {FORMULA} - B * sum_k (eta_{{k-1}} - eta_k) * [1 - (1 + C * eta_k^-gamma * S_k)^-beta]"
+    reference = "Luo et al. 2025, arXiv 2503.12811; alpha0 and kappa are ours"
     covariates = ("step", "schedule")
     gains = ("B",)
     along = ("A", "B")
     symbols = (
         Symbol("L0", "loss as the summed rate grows without end, before any gain", "nats", "amplitude"),
         Symbol("A", "summed-rate term", "nats * rate^alpha", "amplitude"),
-        Symbol("alpha", "exponent of the summed rate", "1", "shape"),
+        *SYMBOLS,
         Symbol("B", "gain of a drop in the end, per unit of rate", "nats / rate", "amplitude"),
         Symbol("C", "how fast a drop's gain arrives", "rate^(gamma - 1)", "shape"),
         Symbol("beta", "exponent with which a drop's gain saturates", "1", "shape"),
@@ -43,7 +45,7 @@ class MultiPower(Law):
         arrived = 1 - jnp.exp(-p["beta"] * jnp.log(1 + pace * since))
         return {
             "L0": p["L0"],
-            "A": p["A"] * x["S1"] ** -p["alpha"],
+            "A": power(p, x),
             "B": -p["B"] * jnp.sum(drop * arrived),
         }
 

@@ -5,8 +5,8 @@ the trainer's own unit. Step ``t`` is the state after ``t`` updates, so the sums
 
 What the laws get (all of it from :meth:`Schedule.covariates`):
 
-``step``, ``S1``
-    one number per row: the step, and the rates summed up to it;
+``step``, ``S1``, ``warm``
+    one number per row: the step, the rates summed up to it, and the warm-up's share of that sum;
 ``seg_step0``, ``seg_step1``
     the stretches of the schedule on which the rate changes after the warm-up, in steps;
 ``seg_S0``, ``seg_S1``
@@ -186,6 +186,11 @@ class Schedule:
         rate = self.rate(t)
         return area[i] + (t - self.steps[i]) * (rate + self.rates[i]) / 2 + (rate - self.rates[0]) / 2
 
+    def warm(self, steps: ArrayLike, clock: float = 1.0) -> NDArray[np.float64]:
+        """The warm-up's share of S1 at ``steps``, by the ``clock``: 1 until it ends, then falling; 0 without one."""
+        before, now = float(self.sums(self.warmup, clock)), self.sums(steps, clock)
+        return before / np.maximum(now, before) if before > 0 else np.zeros(now.shape)
+
     def _counted(self, clock: float) -> Schedule:
         """The schedule of what each update counts: itself at clock 1."""
         if clock == 1.0:
@@ -276,6 +281,6 @@ class Schedule:
         }
 
     def covariates(self, steps: ArrayLike, m: int = 64) -> dict[str, NDArray[np.float64]]:
-        """``step`` and ``S1`` of shape (n,), one for each of ``steps``, and the run's ``seg_*`` of shape (m,)."""
+        """``step``, ``S1`` and ``warm`` of shape (n,), one of each of ``steps``; the run's ``seg_*`` of shape (m,)."""
         t = np.asarray(steps, float)
-        return {"step": t, "S1": self.sums(t), **self.segments(m)}
+        return {"step": t, "S1": self.sums(t), "warm": self.warm(t), **self.segments(m)}

@@ -26,11 +26,21 @@ class Case:
 
 def _scheduled_row(schedule: Schedule, step: float, m: int = 64) -> dict[str, object]:
     covariates = schedule.covariates([step], m)
-    return {**covariates, "step": step, "S1": covariates["S1"][0], "eta_peak": schedule.eta_peak}
+    single = {name: covariates[name][0] for name in ("step", "S1", "warm")}
+    return {**covariates, **single, "eta_peak": schedule.eta_peak}
 
 
 def _walk(schedule: Schedule, step: int) -> np.ndarray:
     return np.array([float(schedule.rate(t)) for t in range(step + 1)])
+
+
+def _power(p, eta) -> float:
+    """A power of the summed rate whose exponent moves from alpha0 to alpha: the slope, summed up in small steps."""
+    s1, s_w = eta[1:].sum(), eta[1 : WARMUP + 1].sum()
+    log_s = np.linspace(np.log(s1), np.log(s_w * 1e6), 400_001)
+    slope = p["alpha"] + (p["alpha0"] - p["alpha"]) * (s_w / np.exp(log_s)) ** p["kappa"]
+    fallen = np.sum((slope[1:] + slope[:-1]) / 2 * np.diff(log_s))
+    return p["A"] * (s_w * 1e6) ** -p["alpha"] * np.exp(fallen)
 
 
 def _annealed(p, x) -> float:
@@ -39,7 +49,7 @@ def _annealed(p, x) -> float:
     for k in range(1, len(eta)):
         momentum = p["lam"] * momentum + (eta[k - 1] - eta[k] if k > WARMUP else 0.0)
         s2 += momentum
-    return p["L0"] + p["A"] * eta[1:].sum() ** -p["alpha"] - p["C"] * s2
+    return p["L0"] + _power(p, eta) - p["C"] * s2
 
 
 def _multi_power(p, x) -> float:
@@ -47,7 +57,7 @@ def _multi_power(p, x) -> float:
     since, gain = np.cumsum(eta[::-1])[::-1], 0.0
     for k in range(WARMUP + 1, len(eta)):
         gain += (eta[k - 1] - eta[k]) * (1 - (1 + p["C"] * eta[k] ** -p["gamma"] * since[k]) ** -p["beta"])
-    return p["L0"] + p["A"] * eta[1:].sum() ** -p["alpha"] - p["B"] * gain
+    return p["L0"] + _power(p, eta) - p["B"] * gain
 
 
 def _chinchilla(p, x) -> float:
@@ -82,6 +92,7 @@ LOOPED = {
     "t3": 0.5,
 }
 
+START = {"alpha0": 0.9, "kappa": 1.5}
 EXIT = {"K": 0.1, "kappa": 2.0, "mu": 0.7, "t4": 1e11, "delta": 1.5, "J": 2.0}
 AT_STEP = {"n_params": 1.4e9, "tokens": 2e11, "recurrence": 4.0, "exit_step": 6.0}
 
@@ -134,11 +145,13 @@ CASES: dict[str, Case] = {
         ),
     ),
     "annealed": Case(
-        {"L0": 3.15, "A": 0.52, "alpha": 0.51, "C": 0.5, "lam": 0.999}, _scheduled_row(COSINE, 20_000.0), _annealed
+        {"L0": 3.15, "A": 0.52, "alpha": 0.51, "C": 0.5, "lam": 0.999, **START},
+        _scheduled_row(COSINE, 20_000.0),
+        _annealed,
     ),
     # the authors' coefficients of their 25M model, L0 moved to a sum without the warm-up
     "multi-power": Case(
-        {"L0": 3.149, "A": 0.525, "alpha": 0.508, "B": 363.788, "C": 2.066, "beta": 0.583, "gamma": 0.641},
+        {"L0": 3.149, "A": 0.525, "alpha": 0.508, "B": 363.788, "C": 2.066, "beta": 0.583, "gamma": 0.641, **START},
         _scheduled_row(COSINE, 20_000.0),
         _multi_power,
     ),

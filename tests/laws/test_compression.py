@@ -31,10 +31,10 @@ ALLOWED = {32: 8e-3, 64: 3e-3, 128: 1.2e-3}
 def gains(cases, name, schedule, steps, m, **changes):
     """The law's gain per unit of amplitude at ``steps``, positive."""
     law = LAWS[name]
-    symbol = law.symbols[3].name
+    (symbol,) = law.gains
     p = {**cases[name].values, symbol: 1.0, **changes}
     x = schedule.covariates(steps, m)
-    axes = {k: 0 if k in ("step", "S1") else None for k in x}
+    axes = {k: 0 if k in ("step", "S1", "warm") else None for k in x}
     return -np.asarray(jax.vmap(lambda row: law.terms(p, row)[symbol], in_axes=(axes,))(x))
 
 
@@ -123,7 +123,7 @@ def test_value_and_gradient_are_finite_everywhere(cases, name, label):
     }[label]
     steps = np.concatenate([[1, 100, WARMUP, WARMUP + 1, 7999, 8000, 8001], on_the_way(schedule, 40), [10**6]])
     x = schedule.covariates(steps, 32)
-    axes = {k: 0 if k in ("step", "S1") else None for k in x}
+    axes = {k: 0 if k in ("step", "S1", "warm") else None for k in x}
     for changes in (
         {},
         {"gamma": 1.4, "beta": 0.01},

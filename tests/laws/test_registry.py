@@ -15,6 +15,8 @@ from bayeslaw.laws.base import Symbol
 
 PEAK, TOTAL, WARMUP = 3e-4, 24_000, 2_160
 
+#: what changes from row to row of a run, and by which factor a tenth further on
+MOVING = {"tokens": 1.1, "step": 1.1, "S1": 1.1, "warm": 1 / 1.1}
 SCHEDULED = [name for name, law in LAWS.items() if "schedule" in law.covariates]
 PLAIN = [name for name in LAWS if name not in SCHEDULED]
 
@@ -60,7 +62,7 @@ def test_terms_bear_the_amplitudes_names_and_are_proportional_to_them(cases, nam
 def test_terms_that_move_along_a_run_are_named(cases, name):
     law = LAWS[name]
     p, x = split(cases[name])
-    later = {**x, **{c: 1.1 * x[c] for c in ("tokens", "step", "S1") if c in x}}
+    later = {**x, **{c: f * x[c] for c, f in MOVING.items() if c in x}}
     now, then = law.terms(p, x), law.terms(p, later)
     assert {a for a in now if not np.isclose(now[a], then[a], rtol=1e-9)} == set(law.along)
 
@@ -118,7 +120,7 @@ def test_loss_falls_along_a_schedule_and_further_when_the_rate_is_lowered(cases,
 
 def losses_of(law, p, schedule, steps, m=64):
     x = schedule.covariates(steps, m)
-    axes = {k: 0 if k in ("step", "S1") else None for k in x}
+    axes = {k: 0 if k in MOVING else None for k in x}
     return np.asarray(jax.vmap(lambda row: law.loss(p, row), in_axes=(axes,))(x))
 
 
@@ -126,7 +128,7 @@ def losses_of(law, p, schedule, steps, m=64):
 def test_vmap_over_rows_equals_row_by_row(cases, name):
     law = LAWS[name]
     p, x = split(cases[name])
-    rows = [{k: v * f if k in ("n_params", "tokens", "step", "S1") else v for k, v in x.items()} for f in (0.5, 0.8, 1)]
+    rows = [{k: v * f if k in ("n_params", *MOVING) else v for k, v in x.items()} for f in (0.5, 0.8, 1)]
     stacked = {k: jnp.stack([r[k] for r in rows]) for k in x}
     together = jax.jit(jax.vmap(lambda row: law.loss(p, row)))(stacked)
     np.testing.assert_allclose(together, [float(law.loss(p, r)) for r in rows], rtol=1e-12)
@@ -149,13 +151,37 @@ def test_the_gains_unit_is_a_drop_of_the_whole_peak_long_ago(cases, name):
     at = 2_000_000
     schedule = Schedule.two_stage(PEAK, PEAK * 1e-4, 8000, at, WARMUP)
     x = schedule.covariates([at], 8)
-    ref = {**x, "step": float(at), "S1": x["S1"][0], "eta_peak": PEAK}
+    ref = {**x, "step": float(at), "S1": x["S1"][0], "warm": 0.0, "eta_peak": PEAK}
     units, terms = law.unit_terms(p, ref), law.terms(p, ref)
-    gain = law.symbols[3].name
+    (gain,) = law.gains
     assert terms[gain] < 0
     np.testing.assert_allclose(p[gain] * units[gain], -terms[gain], rtol=2e-4)
     for a in ("L0", "A"):
-        np.testing.assert_allclose(p[a] * units[a], terms[a], rtol=1e-12)
+        np.testing.assert_allclose(p[a] * units[a], terms[a], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_the_exponent_moves_from_that_of_the_warm_ups_end_to_that_of_the_run(cases, name):
+    law = LAWS[name]
+    p = {**split(cases[name])[0], "alpha": 0.45, "alpha0": 1.2, "kappa": 2.0}
+
+    def term(schedule, step):
+        x = schedule.covariates([step], 8)
+        return float(law.terms(p, {**x, **{k: x[k][0] for k in ("step", "S1", "warm")}})["A"]), x["S1"][0]
+
+    def exponent(schedule, step):
+        (one, s), (other, more) = term(schedule, step), term(schedule, step + 1)
+        return -np.log(other / one) / np.log(more / s)
+
+    warmed, plain = Schedule.constant(PEAK, TOTAL, WARMUP), Schedule.constant(PEAK, TOTAL)
+    assert exponent(warmed, WARMUP) == pytest.approx(1.2, abs=3e-3)
+    # a ramp is worth half its steps, and half an update: by here the summed rate has doubled
+    assert exponent(warmed, WARMUP + WARMUP // 2) == pytest.approx(0.45 + 0.75 / 4, abs=3e-3)
+    assert exponent(warmed, 20 * WARMUP) == pytest.approx(0.45, abs=1e-3)
+    # the published power where there is no warm-up
+    assert exponent(plain, 10) == pytest.approx(0.45, abs=1e-6)
+    # inside the warm-up, of which these laws do not speak, the loss still falls
+    assert term(warmed, 100)[0] > term(warmed, 1000)[0] > term(warmed, WARMUP)[0]
 
 
 def test_interaction_symbol_may_be_any_real_number_and_zero_is_chinchilla(cases):
