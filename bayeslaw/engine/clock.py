@@ -47,12 +47,10 @@ def at_clock(rows: Mapping[str, Any], clock: Any, ref: Mapping[str, Any]) -> dic
 
 def counted_sums(schedule: Schedule, steps: np.ndarray, reference: Mapping[str, float]) -> dict[str, np.ndarray]:
     """``S1`` and ``warm`` at ``steps`` (n,) by the clock of ``reference``: (n,); of a clock with a prior (n, 4)."""
-    clocks = np.ravel(nodes(reference))
-    each = {
-        "S1": [schedule.sums(steps, float(clock)) for clock in clocks],
-        "warm": [schedule.warm(steps, float(clock)) for clock in clocks],
-    }
-    return {name: np.stack(a, axis=-1) if reference["clock_sd"] else a[0] for name, a in each.items()}
+    each = [schedule.progress(steps, float(clock)) for clock in np.ravel(nodes(reference))]
+    if not reference["clock_sd"]:
+        return each[0]
+    return {name: np.stack([one[name] for one in each], axis=-1) for name in SUMS}
 
 
 def counted_stretches(schedule: Schedule, most: int, reference: Mapping[str, float]) -> dict[str, np.ndarray]:

@@ -201,9 +201,9 @@ def _schedules(
         for run in undeclared
         if run in problem.schedules and (given is None or run not in given.names)
     }
-    own = schedules_of(tables, declared, history=past) if tables else {}
-    if tables:
-        notes += _guessed([t.frame for t in tables], undeclared, past)
+    guesses: dict[str, str] = {}
+    own = schedules_of(tables, declared, past, guesses) if tables else {}
+    notes += [guesses[run] for run in at.frame["run"].unique() if run in guesses][:1]
     found = {**past, **own, **{r: s if isinstance(s, Schedule) else Schedule.parse(s) for r, s in declared.items()}}
     missing = [run for run in at.frame["run"].unique() if run not in found]
     if missing:
@@ -212,34 +212,6 @@ def _schedules(
             f"declare it: schedules={{{missing[0]!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
         )
     return found
-
-
-#: over so large a share of the steps without a row, a change of the rate by so large a share of its peak is a guess
-FAR, CHANGED = 0.1, 0.1
-
-
-def _guessed(frames: list[pd.DataFrame], runs: list[str], past: Mapping[str, Schedule]) -> list[str]:
-    """A note about the first of ``runs`` whose logged rates leave a gap over which the rate changes much: a prefix and
-    the last row, say, between which a cosine would be taken for a straight line."""
-    if not all({"step", "lr"} <= set(frame) for frame in frames):
-        return []
-    names = np.concatenate([frame["run"].astype(str).to_numpy() for frame in frames])
-    logged = np.concatenate([frame[["step", "lr"]].to_numpy(float) for frame in frames])
-    for run in runs:
-        mine = logged[(names == run) & np.isfinite(logged).all(axis=1)]
-        step, rate = mine[np.argsort(mine[:, 0], kind="stable")].T
-        if run in past and len(step):
-            before = past[run].steps < step[0]
-            step, rate = np.append(past[run].steps[before][-1:], step), np.append(past[run].rates[before][-1:], rate)
-        wide = (np.diff(step) > FAR * step.max(initial=0)) & (np.abs(np.diff(rate)) > CHANGED * rate.max(initial=0))
-        if wide.any():
-            i = int(np.argmax(wide))
-            return [
-                f"No row of run {run!r} says its learning rate between steps {step[i]:,.0f} and {step[i + 1]:,.0f}, "
-                f"where it goes from {rate[i]:.3g} to {rate[i + 1]:.3g}: a straight line was taken for it. Ask for "
-                f"rows in between as well, or declare the schedule."
-            ]
-    return []
 
 
 def _members(problem: Problem, series: pd.DataFrame) -> dict[str, int]:

@@ -32,11 +32,13 @@ def schedules_of(
     runs: Runs | Sequence[Runs],
     declared: Mapping[str, Schedule | str] | None = None,
     history: Mapping[str, Schedule] | None = None,
+    guesses: dict[str, str] | None = None,
 ) -> dict[str, Schedule]:
     """Each run's learning-rate schedule: as declared, else from its ``lr`` column (see ``Schedule.from_rows``).
 
     Several tables that know parts of one run (a prefix, and rows to forecast) are read together; ``history`` is the
-    past of runs of which they know only what follows. FitError names the first run that has neither.
+    past of runs of which they know only what follows. ``guesses`` is told, run → sentence, whose rates are a guess
+    between far rows. FitError names the first run that has neither.
     """
     tables = [runs] if isinstance(runs, Runs) else list(runs)
     declared = dict(declared or {})
@@ -67,7 +69,31 @@ def schedules_of(
             found[name] = Schedule(
                 np.concatenate([past.steps[before], steps]), np.concatenate([past.rates[before], rates]), past.warmup
             )
+            # of the past, whose knots need not be rows, the end alone
+            steps = np.append(past.steps[before][-1:], steps)
+            rates = np.append(past.rates[before][-1:], rates)
+        guess = guessed(name, steps, rates)
+        if guess and guesses is not None:
+            guesses[name] = guess
     return found
+
+
+#: over so large a share of the steps without a row, a change of the rate by so large a share of its peak is a guess
+FAR, CHANGED = 0.1, 0.1
+
+
+def guessed(run: str, steps: np.ndarray, rates: np.ndarray) -> str:
+    """A sentence, if logged ``rates`` (n,) leave a gap over which they change much: a prefix and the last row, say,
+    between which a cosine would be taken for a straight line. Else nothing. ``steps`` (n,) increase."""
+    wide = (np.diff(steps) > FAR * steps[-1]) & (np.abs(np.diff(rates)) > CHANGED * rates.max())
+    if not wide.any():
+        return ""
+    i = int(np.argmax(wide))
+    return (
+        f"No row of run {run!r} says its learning rate between steps {steps[i]:,.0f} and {steps[i + 1]:,.0f}, where it "
+        f"goes from {rates[i]:.3g} to {rates[i + 1]:.3g}: a straight line was taken for it. Ask for rows in between as "
+        f"well, or declare the schedule."
+    )
 
 
 def padded_rows(

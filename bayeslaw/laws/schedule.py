@@ -186,10 +186,12 @@ class Schedule:
         rate = self.rate(t)
         return area[i] + (t - self.steps[i]) * (rate + self.rates[i]) / 2 + (rate - self.rates[0]) / 2
 
-    def warm(self, steps: ArrayLike, clock: float = 1.0) -> NDArray[np.float64]:
-        """The warm-up's share of S1 at ``steps``, by the ``clock``: 1 until it ends, then falling; 0 without one."""
-        before, now = float(self.sums(self.warmup, clock)), self.sums(steps, clock)
-        return before / np.maximum(now, before) if before > 0 else np.zeros(now.shape)
+    def progress(self, steps: ArrayLike, clock: float = 1.0) -> dict[str, NDArray[np.float64]]:
+        """``S1`` at ``steps`` (n,), and ``warm``, the warm-up's share of it: 1 until it ends, then falling; 0 without
+        one. ``clock`` as in ``sums``."""
+        summed = self.sums(np.append(self.warmup, np.asarray(steps, float)), clock)
+        before, s1 = summed[0], summed[1:]
+        return {"S1": s1, "warm": before / np.maximum(s1, before) if before > 0 else np.zeros(s1.shape)}
 
     def _counted(self, clock: float) -> Schedule:
         """The schedule of what each update counts: itself at clock 1."""
@@ -283,4 +285,4 @@ class Schedule:
     def covariates(self, steps: ArrayLike, m: int = 64) -> dict[str, NDArray[np.float64]]:
         """``step``, ``S1`` and ``warm`` of shape (n,), one of each of ``steps``; the run's ``seg_*`` of shape (m,)."""
         t = np.asarray(steps, float)
-        return {"step": t, "S1": self.sums(t), "warm": self.warm(t), **self.segments(m)}
+        return {"step": t, **self.progress(t), **self.segments(m)}

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from bayeslaw.laws.base import Array, Symbol
 
 #: below this the share of the warm-up counts as this, so that its logarithm is finite
-SHARE_FLOOR = 1e-6
+SHARE_FLOOR = 1e-30
 
 FORMULA = "A * S1^-alpha * exp((alpha0 - alpha) / kappa * (S_w/S1)^kappa)"
 SYMBOLS = (

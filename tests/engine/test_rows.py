@@ -4,13 +4,15 @@ from functools import partial
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayeslaw import Runs, load_card
 from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.density import log_posterior, series_log_likelihood
 from bayeslaw.engine.params import values
-from bayeslaw.engine.rows import bucket
+from bayeslaw.engine.rows import bucket, schedules_of
+from bayeslaw.laws import Schedule
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,49 @@ def test_order_of_runs_does_not_matter(problem, toy_frame):
     second = dict(zip(other.series["run"], both(other, other.data)[0], strict=False))
     assert first == pytest.approx(second, rel=1e-9)
     assert len(set(first.values())) == 6
+
+
+COSINE = Schedule.cosine(3e-4, 24_000, 2_000)
+
+
+def logged(steps, schedule=COSINE):
+    steps = np.asarray(steps, float)
+    return pd.DataFrame({"run": "a", "step": steps, "lr": schedule.rate(steps)})
+
+
+def guesses(frames, past=None):
+    found = {}
+    tables = [Runs.from_frame(frame, need_loss=False) for frame in frames if "lr" in frame]
+    schedules_of(tables, None, past, found)
+    return list(found.values())
+
+
+PREFIX = np.arange(2_000, 8_001, 100)
+
+
+def test_a_prefix_and_an_end_leave_the_rates_between_to_a_guess():
+    (note,) = guesses([logged(PREFIX), logged([24_000])])
+    assert note == (
+        "No row of run 'a' says its learning rate between steps 8,000 and 24,000, where it goes from 0.000253 to "
+        "3e-05: a straight line was taken for it. Ask for rows in between as well, or declare the schedule."
+    )
+    # the same of a run whose history the fit knows
+    assert guesses([logged([24_000])], {"a": Schedule.from_rows(PREFIX, COSINE.rate(PREFIX))})
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [logged(PREFIX), logged(np.linspace(8_000, 24_000, 30).round())],
+        [logged(np.arange(2_000, 24_001, 100))],
+        [logged(np.arange(2_000, 24_001, 2_000))],
+        [
+            logged(PREFIX, Schedule.constant(3e-4, 24_000, 2_000)),
+            logged([24_000], Schedule.constant(3e-4, 24_000, 2_000)),
+        ],
+        [logged(PREFIX).drop(columns="lr"), logged([24_000])],
+        [logged(PREFIX), logged([24_000]).assign(run="b")],
+    ],
+)
+def test_rates_that_rows_tell_are_no_guess(frames):
+    assert guesses(frames) == []
