@@ -2,10 +2,10 @@
 
     python benchmarks/stream_speed.py
 
-Rows are made up (a power law with noise; siblings share it), fed one round at a time, as they would come. The bank of
-arrays judges many recorded runs at once; asked for one row of one run it pays numpy's price per call, which is what a
-monitor did before it judged live runs in plain numbers. Processor time, not time on the clock, so
-that other work on the machine weighs little; each figure is the least of several repeats.
+Rows are made up (a power law with noise, and a learning rate; siblings share the noise), fed one round at a time, as
+they would come. The bank of arrays judges many recorded runs at once; asked for one row of one run it pays numpy's
+price per call, which is what a monitor did before it judged live runs in plain numbers. Processor time, not time on the
+clock, so that other work on the machine weighs little; each figure is the least of several repeats.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def monitor(runs: int, siblings: int, rows: int, warm: int) -> float:
     watch, spent = Monitor(), 0.0
     names = [f"r{k:04d}" for k in range(runs + siblings)]
     for k, losses in enumerate(table.tolist()):
-        rounds = [{"run": name, "step": k + 1, "loss": loss} for name, loss in zip(names, losses, strict=True)]
+        told = zip(names, losses, strict=True)
+        rounds = [{"run": name, "step": k + 1, "loss": loss, "lr": 1e-3} for name, loss in told]
         watch.feed(rounds[runs:])
         began = time.thread_time()
         watch.feed(rounds[:runs])

@@ -13,8 +13,14 @@ OWN_SHARE, CONTRAST_SHARE, LEAST = 0.2, 0.13, 3.0
 #: damping: the slope's gain is the level's squared over this. A contrast bends less in the end, but early as fast as a
 #: curve: a slope that lags there leaves its level displaced for a thousand rows
 OWN_DAMPING, CONTRAST_DAMPING = 1.5, 2.0
+#: a contrast's slope fades with the position: what two runs differ by comes to rest
+FADE = 1.0
+#: rows remembered by the level of a run alone, and of its contrast with siblings
+OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
 #: residuals beyond this many scales pull the level no further
 CLIP = 3.0
+#: rows in which the filter follows anything
+LOOSE = 25
 
 
 def gain(rows: np.ndarray, memory: float, share: float) -> np.ndarray:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bayeslaw.anomalies.events import Event, sentence
 from bayeslaw.anomalies.gradients import Gradients
 from bayeslaw.anomalies.shocks import MOST, Curve, nearest
-from bayeslaw.anomalies.stream import REMEMBERED, Stream
+from bayeslaw.anomalies.stream import Arrived, Stream
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: rows between two looks for siblings, and running runs that are compared with at one look
 LOOK_EVERY, AT_ONCE = 100, 16
 #: version of the saved state
-VERSION = 3
+VERSION = 4
 
 
 class Monitor:
@@ -55,14 +56,19 @@ class Monitor:
         self._gradients = Gradients(rate)
         self._streams: dict[str, Stream] = {}
         self._known: dict[str, Curve] = {}
-        self._tables: dict[str, dict[float, float]] = {}
+        self._tables: dict[str, tuple[dict[float, float], dict[float, float]]] = {}
         if siblings is not None:
             for name in siblings.names:
                 frame = siblings.curve(name)
                 if "step" in frame and len(frame) > 1:
                     step, loss = frame["step"].to_numpy(float), frame["loss"].to_numpy(float)
                     self._known[name] = Curve(name, step, loss, step)
-                    self._tables[name] = dict(zip(step.tolist(), loss.tolist(), strict=True))
+                    lr = frame["lr"].to_numpy(float) if "lr" in frame else np.full(len(step), np.nan)
+                    at = step.tolist()
+                    self._tables[name] = (
+                        dict(zip(at, loss.tolist(), strict=True)),
+                        dict(zip(at, lr.tolist(), strict=True)),
+                    )
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -74,21 +80,27 @@ class Monitor:
         return tuple(self._streams[run].siblings) if run in self._streams else ()
 
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
-        """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens`` and ``grad_norm`` if known.
+        """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens``, ``grad_norm``, ``lr`` if any.
 
         Events are those of as many ``push`` calls, in order.
         """
         found: list[Event] = []
         for row in rows:
             get = row.get
-            found += self._arrive(str(get("run", "run")), row["step"], row["loss"], get("tokens"), get("grad_norm"))
+            found += self._arrive(
+                str(get("run", "run")), row["step"], row["loss"], get("tokens"), get("grad_norm"), get("lr")
+            )
         return found
 
     def push(
-        self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None
-    ) -> list[Event]:
-        """One row of a run: loss (nats), tokens, grad_norm (L2). Gives events settled. DataError: step no number."""
-        return self._arrive(run, step, loss, tokens, grad_norm)
+        self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None,
+        lr: float | None = None,
+    ) -> list[Event]:  # fmt: skip
+        """One row of a run: loss (nats), tokens, grad_norm (L2), lr (learning rate). Gives events settled.
+
+        DataError: step no number.
+        """
+        return self._arrive(run, step, loss, tokens, grad_norm, lr)
 
     def finish(self) -> list[Event]:
         """The input has ended: judge what waits and report what is open."""
@@ -100,14 +112,17 @@ class Monitor:
             out += stream.tracker.flush()
         return out
 
-    def _arrive(self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None) -> list[Event]:
+    def _arrive(
+        self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None, lr: float | None
+    ) -> list[Event]:
         step, loss = float(step), float(loss)
         if not math.isfinite(step):
             raise DataError(f"Run {run!r}: a row came with step {step}. Every row of a stream needs its step.")
         if step <= 0:
             return []
         x = step if tokens is None or not tokens > 0 else float(tokens)
-        row = (step, loss, x, math.nan if grad_norm is None else float(grad_norm))
+        nan = math.nan
+        row = (step, loss, x, nan if grad_norm is None else float(grad_norm), nan if lr is None else float(lr))
         stream = self._streams.get(run)
         if stream is None:
             stream = self._streams[run] = Stream(run, self.rate)
@@ -128,7 +143,7 @@ class Monitor:
     def _due(stream: Stream, step: float) -> bool:
         return stream.rows < 3 or step - stream.last <= 1.5 * stream.usual
 
-    def _behind(self, stream: Stream, row: tuple[float, float, float, float]) -> list[Event]:
+    def _behind(self, stream: Stream, row: Arrived) -> list[Event]:
         """A row at or before the last judged step: a duplicate, a straggler, or the first rows after a restart."""
         step, loss = row[:2]
         old = stream.by_step.get(step)
@@ -147,31 +162,27 @@ class Monitor:
             rows[-1][0], False,
         )  # fmt: skip
         event = Event(**{**event.record(), "message": sentence(event)})
-        for late in [s for s in stream.by_step if s >= start]:
-            del stream.by_step[late]
-        stream.past = deque((p for p in stream.past if p[0] < start), maxlen=REMEMBERED)
-        stream.waiting = []
-        stream.last = max((p[0] for p in stream.past), default=start - max(stream.usual, 1.0))
-        stream.tracker.structure.step = stream.last
+        stream.forget(start)
         found = [event]
         for row in rows:
             found += self._arrive(stream.run, *row)
         return found
 
-    def _judge(self, stream: Stream, step: float, loss: float, x: float, grad_norm: float) -> list[Event]:
+    def _judge(self, stream: Stream, step: float, loss: float, x: float, grad_norm: float, lr: float) -> list[Event]:
         """A row's turn has come: it is judged against what its siblings had by now."""
-        stream.note(step, loss)
+        stream.note(step, loss, lr)
         if stream.rows % LOOK_EVERY == 0:
             self._look_for_siblings(stream)
-        others = None
+        others = others_lr = None
         if stream.siblings:
-            others = [math.nan] * MOST
+            others, others_lr = [math.nan] * MOST, [math.nan] * MOST
             for k, (name, offset) in enumerate(stream.siblings):
-                table = self._tables[name] if name in self._tables else self._streams[name].by_step
-                there = table.get(step + offset, math.nan)
-                others[k] = there if math.isfinite(there) else math.nan
+                losses, rates = self._tables.get(name) or self._streams[name].known
+                there = losses.get(step + offset, math.nan)
+                if math.isfinite(there):
+                    others[k], others_lr[k] = there, rates.get(step + offset, math.nan)
         finite = math.isfinite(loss)
-        found = stream.judge(step, loss, x, others) if finite else []
+        found = stream.judge(step, loss, x, others, lr, others_lr) if finite else []
         if math.isfinite(grad_norm):
             found += self._gradients.judge(stream.run, step, max(stream.top, x), grad_norm)
         return found if finite else found + stream.tracker.nonfinite(step)

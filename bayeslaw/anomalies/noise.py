@@ -13,6 +13,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erfc
 
+from bayeslaw.anomalies.baseline import LOOSE
+
 #: multiples of the base scale
 SCALES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 LOG_SCALES = np.log(SCALES)
@@ -27,6 +29,12 @@ MOST_FREEDOM = 2.0
 SINGLE = np.array([0.0, 0.0, 0.0, 2e-4, 1e-4, 0.0])
 #: what the prior counts for, in steps, and how far back the weights and the base scale remember
 PRIOR_STEPS, WEIGHT_MEMORY, SCALE_MEMORY = 100.0, 4000.0, 500.0
+#: rows before the weights are learned, and before the first alarm
+WARM_UP = 100
+#: smallest standard deviation of a loss, relative to it: logs are rounded
+FLOOR = 2e-5
+#: rows over which wander is remembered, and the share of the rows so far, alone and with siblings: contrasts bend early
+WANDER_MEMORY, WANDER_SHARE = 400.0, (1.0, 0.25)
 
 
 def weights(counts: np.ndarray, prior: np.ndarray = PRIOR) -> np.ndarray:
@@ -79,3 +87,37 @@ def responsibilities(e: np.ndarray, w: np.ndarray) -> np.ndarray:
     side = np.where((e > 0)[:, None], w[:, 1], w[:, 0])
     out = side * np.exp(-0.5 * (e[:, None] / SCALES) ** 2) / SCALES + 1e-300
     return out / out.sum(axis=1, keepdims=True)
+
+
+def learn(
+    rows: np.ndarray,
+    scale2: np.ndarray,
+    counts: np.ndarray,
+    z: np.ndarray,
+    residual: np.ndarray,
+    use: np.ndarray,
+    prior: np.ndarray = PRIOR,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One step of stochastic expectation-maximization for the base scale and the weights of its multiples.
+
+    In the first rows, while the filter still finds the curve, every residual counts in full and no weight is learned.
+    """
+    r = responsibilities(z, weights(counts, prior))
+    young = rows < LOOSE
+    square = np.where(young, residual**2, (r * (residual[:, None] / SCALES) ** 2).sum(axis=1))
+    memory = np.minimum(np.maximum(0.15 * rows, 3.0), SCALE_MEMORY)
+    scale2 = np.where(use, scale2 + (square - scale2) / memory, scale2)
+    # what was learned while the curve still bent fast is forgotten sooner
+    fade = np.clip(rows, 400.0, WEIGHT_MEMORY)[:, None, None]
+    side = np.stack([z <= 0, z > 0], axis=1)[:, :, None] & (use & (rows >= WARM_UP))[:, None, None]
+    counts = np.where(side, counts * (1 - 1 / fade) + r[:, None, :], counts)
+    return scale2, counts
+
+
+def learn_wander(
+    mean: np.ndarray, wander: np.ndarray, z: np.ndarray, rows: np.ndarray, use: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Running mean over 50 rows of the residuals, and the mean square of that: white noise has 1/99."""
+    mean = np.where(use, mean + (np.clip(z, -3, 3) - mean) * 0.02, mean)
+    memory = np.minimum(np.maximum(share * (rows + 1.0), np.minimum(rows + 1.0, 50.0)), WANDER_MEMORY)
+    return mean, np.where(use, wander + (mean**2 - wander) / memory, wander)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslaw.anomalies.bank import WARM_UP, Bank
+from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.events import COLUMNS, Event
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
+from bayeslaw.anomalies.noise import WARM_UP
 from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, nonfinite, rewinds
 from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
 from bayeslaw.anomalies.tracker import Row, Tracker
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
     from bayeslaw.fit import Fit
 
+#: kinds of event that siblings on another learning-rate schedule look like
+SLOW = ("level_up", "level_down", "drift", "drift_down", "plateau", "divergence", "repeated_data")
 #: a loss this many own sd off the run's curve which its siblings explain is named a hard batch
 HARD = 8.0
 
@@ -65,6 +68,7 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     Parameters
     ----------
     runs : losses per step. Runs that read the same batches are found by their shocks and judged against each other.
+        Where a run's learning rate and a sibling's go apart, the sibling's level counts for less (``lr``).
         The first 100 rows of a run only teach its noise; of them no more is told than NaN, repeats and missing steps.
     fit : a posterior: then residuals are taken against its law's curve for each run instead of the raw losses.
     rate : false alarms per step asked for, in all kinds together.
@@ -97,12 +101,6 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     events = _attributed([event for name in curves for event in trackers[name]], siblings)
     events += rewinds(runs) + gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
-    axis = axis_of(runs)
-    notes = [] if axis == "step" else [f"The table has no steps: start_step and its like count {axis} here."]
-    short = [name for name, curve in curves.items() if len(curve.step) < 10 * WARM_UP]
-    if short:
-        which = "a run" if len(short) == len(curves) else short[0] if len(short) == 1 else f"{len(short)} short runs"
-        notes.append(f"The first {WARM_UP} rows of {which} only teach the noise: no spike or shift is told of them.")
     table = pd.DataFrame([e.record() for e in events], columns=list(COLUMNS))
     found = [
         {"run": name, "sibling": s.run, "offset": s.offset, "correlation": s.correlation, "rows": s.rows,
@@ -111,8 +109,24 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     columns = ["run", "sibling", "offset", "correlation", "rows", "evidence"]
     return Anomalies(
         table, pd.DataFrame(found, columns=columns), pd.DataFrame(hard, columns=["run", "step", "loss", "own_sd"]),
-        rows, rate, tuple(notes),
+        rows, rate, _notes(runs, curves, events),
     )  # fmt: skip
+
+
+def _notes(runs: Runs, curves: Mapping[str, Curve], events: list[Event]) -> tuple[str, ...]:
+    """Sentences a reader should know."""
+    axis = axis_of(runs)
+    notes = [] if axis == "step" else [f"The table has no steps: start_step and its like count {axis} here."]
+    short = [name for name, curve in curves.items() if len(curve.step) < 10 * WARM_UP]
+    if short:
+        which = "a run" if len(short) == len(curves) else short[0] if len(short) == 1 else f"{len(short)} short runs"
+        notes.append(f"The first {WARM_UP} rows of {which} only teach the noise: no spike or shift is told of them.")
+    if any(e.siblings and e.kind in SLOW for e in events) and all(curve.lr is None for curve in curves.values()):
+        notes.append(
+            "No learning rates are known: a run that anneals while its siblings do not looks as if it had left them. "
+            "With a column lr the two are told apart."
+        )
+    return tuple(notes)
 
 
 def _curves(runs: Runs, fit: Fit | None) -> tuple[dict[str, Curve], dict[str, np.ndarray]]:
@@ -122,6 +136,7 @@ def _curves(runs: Runs, fit: Fit | None) -> tuple[dict[str, Curve], dict[str, np
     frame, order = runs.frame, runs.curves
     loss = frame["loss"].to_numpy(float)
     step = frame["step"].to_numpy(float) if "step" in frame else np.full(len(frame), np.nan)
+    lr = frame["lr"].to_numpy(float) if "lr" in frame else None
     expected = None
     if fit is not None:
         from bayeslaw.forecast import forecast
@@ -140,7 +155,7 @@ def _curves(runs: Runs, fit: Fit | None) -> tuple[dict[str, Curve], dict[str, np
         tokens = frame["tokens"].to_numpy(float)[at] if "tokens" in frame else x
         along = tokens if np.isfinite(tokens).all() and np.all(np.diff(tokens) > 0) and tokens[0] > 0 else x
         offset = np.zeros(len(at)) if expected is None else expected[at] - float(np.mean(expected[at]))
-        curves[label] = Curve(label, steps, loss[at] - offset, along)
+        curves[label] = Curve(label, steps, loss[at] - offset, along, None if lr is None else lr[at])
         law[label] = offset
     return curves, law
 
@@ -163,9 +178,10 @@ def _pass(
         if b < bank.b:
             bank.state, bank.b = bank.state.take(np.arange(b)), b
         live = names[:b]
-        rows = np.array([others[n][k] for n in live])
+        rows, rates = (np.array([others[n][i][k] for n in live]) for i in (0, 1))
         loss = np.array([curves[n].loss[k] for n in live])
-        result = bank.step(loss, np.array([curves[n].x[k] for n in live]), rows)
+        lr = np.array([np.nan if (own_lr := curves[n].lr) is None else own_lr[k] for n in live])
+        result = bank.step(loss, np.array([curves[n].x[k] for n in live]), rows, lr, rates)
         own = np.sqrt(bank.state.scale2)
         count = np.isfinite(rows).sum(axis=1)
         top = np.argmax(result.kinds, axis=1)

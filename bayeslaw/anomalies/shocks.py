@@ -23,12 +23,16 @@ MOST = 5
 
 @dataclass(frozen=True)
 class Curve:
-    """One run: increasing ``step`` (n,), ``loss`` (n,) in nats per token, ``x`` (n,) tokens where known, else steps."""
+    """One run: increasing ``step`` (n,), ``loss`` (n,) in nats per token, ``x`` (n,) tokens where known, else steps.
+
+    ``lr`` (n,) : learning rates, NaN or None where unknown.
+    """
 
     run: str
     step: np.ndarray
     loss: np.ndarray
     x: np.ndarray
+    lr: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -124,14 +128,16 @@ def _choose(curve: Curve, siblings: list[Sibling]) -> list[Sibling]:
     return sorted(siblings, key=lambda s: (s.rows < half, -round(s.correlation, 3), s.run))[:MOST]
 
 
-def lookup(curve: Curve, siblings: tuple[Sibling, ...], curves: Mapping[str, Curve]) -> np.ndarray:
-    """(n, MOST) losses of the siblings on the batches of each row of ``curve``, NaN where there is none."""
-    out = np.full((len(curve.step), MOST), np.nan)
+def lookup(curve: Curve, siblings: tuple[Sibling, ...], curves: Mapping[str, Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and learning rates (n, MOST) of the siblings on the batches of each row of ``curve``, NaN for none."""
+    out = np.full((2, len(curve.step), MOST), np.nan)
     for k, sibling in enumerate(siblings):
         other = curves[sibling.run]
         at = np.searchsorted(other.step, curve.step + sibling.offset)
         inside = at < len(other.step)
         hit = np.zeros(len(curve.step), bool)
         hit[inside] = other.step[at[inside]] == curve.step[inside] + sibling.offset
-        out[hit, k] = other.loss[at[hit]]
-    return out
+        out[0, hit, k] = other.loss[at[hit]]
+        if other.lr is not None:
+            out[1, hit, k] = other.lr[at[hit]]
+    return out[0], out[1]

@@ -16,7 +16,7 @@ from math import exp
 
 import numpy as np
 
-from bayeslaw.anomalies import bank, baseline, evidence, noise
+from bayeslaw.anomalies import baseline, evidence, noise
 from bayeslaw.anomalies.shocks import MOST
 
 Six = tuple[float, float, float, float, float, float]
@@ -90,7 +90,7 @@ class Noise:
         return most * math.sqrt(self.wander - 0.0101) if self.wander > 0.0101 else 0.0
 
     def learn(self, z: float, residual: float) -> None:
-        """As ``bank._learn_noise``; the weights are learned from the side that the residual is on."""
+        """As ``noise.learn``; the weights are learned from the side that the residual is on."""
         w0, w1, w2, w3, w4, w5 = self.above if z > 0 else self.below
         z2, rows = z * z, self.rows
         r0 = w0 * exp(_E0 * z2) + 1e-300
@@ -101,11 +101,11 @@ class Noise:
         r5 = w5 * exp(_E5 * z2) * _I5 + 1e-300
         whole = 1.0 / (r0 + r1 + r2 + r3 + r4 + r5)
         square = residual * residual
-        if rows >= bank.LOOSE:
+        if rows >= baseline.LOOSE:
             square *= whole * (r0 + _Q1 * r1 + _Q2 * r2 + _Q3 * r3 + _Q4 * r4 + _Q5 * r5)
         memory = 0.15 * rows
         self.scale2 += (square - self.scale2) / min(max(memory, 3.0), noise.SCALE_MEMORY)
-        if rows >= bank.WARM_UP:
+        if rows >= noise.WARM_UP:
             kept = 1.0 - 1.0 / min(max(rows, 400.0), noise.WEIGHT_MEMORY)
             c0, c1, c2, c3, c4, c5 = self.high if z > 0 else self.low
             counts = (
@@ -118,10 +118,10 @@ class Noise:
                 self.low, self.below = counts, _shares(counts, self.prior[0])
 
     def drift(self, z: float) -> None:
-        """As ``bank._learn_wander``."""
+        """As ``noise.learn_wander``."""
         mean = self.mean = self.mean + ((-3.0 if z < -3.0 else 3.0 if z > 3.0 else z) - self.mean) * 0.02
         rows = self.rows + 1.0
-        memory = min(max(self.share * rows, min(rows, 50.0)), bank.WANDER_MEMORY)
+        memory = min(max(self.share * rows, min(rows, 50.0)), noise.WANDER_MEMORY)
         self.wander += (mean * mean - self.wander) / memory
 
 
@@ -133,7 +133,7 @@ def _shares(counts: Sequence[float], prior: Six) -> Six:
     return c0 * whole, c1 * whole, c2 * whole, c3 * whole, c4 * whole, c5 * whole
 
 
-def _priors(table: np.ndarray) -> tuple[Six, Six]:
+def priors(table: np.ndarray) -> tuple[Six, Six]:
     low, high = (noise.PRIOR_STEPS * 0.5 * table).tolist()
     return _six(low), _six(high)
 
@@ -141,29 +141,6 @@ def _priors(table: np.ndarray) -> tuple[Six, Six]:
 def _six(values: Sequence[float]) -> Six:
     v0, v1, v2, v3, v4, v5 = values
     return v0, v1, v2, v3, v4, v5
-
-
-@dataclass(slots=True)
-class Pair:
-    """What is remembered of one sibling; the fields are those of ``State`` without their ``pair_``."""
-
-    rows: float = 0.0
-    level: float = 0.0
-    slope: float = 0.0
-    scale2: float = 0.0
-    mean: float = 0.0
-    recent: float = 0.0
-    response: float = 0.0
-    sib_level: float = 0.0
-    shock2: float = 0.0
-    typical: float = 0.0
-    # of the row that is being judged
-    y: float = math.nan
-    shock: float = 0.0
-    ahead: float = 0.0
-    g: float = 0.0
-    ripe: bool = False
-    spread: float = 1.0
 
 
 def advance(detectors: np.ndarray, z: float, low: Six, high: Six, tolerance: float, lean: float,

@@ -46,6 +46,12 @@ class State:
     age: np.ndarray
     typical: np.ndarray
     pair_typical: np.ndarray
+    peak: np.ndarray
+    lr: np.ndarray
+    steady: np.ndarray
+    pair_peak: np.ndarray
+    pair_lr: np.ndarray
+    pair_steady: np.ndarray
 
     @classmethod
     def empty(cls, b: int, s: int) -> State:
@@ -53,11 +59,11 @@ class State:
         k = len(noise.SCALES)
         shapes: dict[str, tuple[int, ...]] = {f.name: (b,) for f in fields(cls)}
         pairs = ("pair_rows", "pair_level", "pair_slope", "pair_scale2", "pair_mean", "pair_recent", "pair_typical")
-        pairs += ("response", "sib_level", "shock2")
+        pairs += ("response", "sib_level", "shock2", "pair_peak", "pair_lr", "pair_steady")
         shapes |= dict.fromkeys(pairs, (b, s))
         shapes |= {"counts": (b, 2, k), "c_counts": (b, 2, k), "detectors": (b, evidence.N_DETECTORS)}
         state = cls(**{name: np.zeros(shape) for name, shape in shapes.items()})
-        state.position[:] = np.nan
+        state.position[:] = state.lr[:] = state.pair_lr[:] = np.nan
         return state
 
     def take(self, rows: np.ndarray) -> State:

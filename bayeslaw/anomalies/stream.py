@@ -13,6 +13,8 @@ from bayeslaw.anomalies.live import Live
 from bayeslaw.anomalies.shocks import MOST, Curve
 from bayeslaw.anomalies.tracker import Row, Tracker
 
+#: a row as it arrives: step, loss, position, gradient norm and learning rate, the last two NaN where unknown
+Arrived = tuple[float, float, float, float, float]
 #: rows of each run remembered for alignment and for recognizing duplicates
 REMEMBERED = 2000
 
@@ -25,16 +27,18 @@ class Stream:
         self.live = Live(MOST, rate)
         self.top = 0.0
         self.tracker = Tracker(run, rate)
-        self.waiting: list[tuple[float, float, float, float]] = []
-        self.past: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
+        self.waiting: list[Arrived] = []
+        #: step, loss and learning rate of the last rows, and the two by step
+        self.past: deque[tuple[float, float, float]] = deque(maxlen=REMEMBERED)
         self.by_step: dict[float, float] = {}
+        self.lr_by_step: dict[float, float] = {}
         self.last = -math.inf
         self.usual = 0.0
-        self.back: list[tuple[float, float, float, float]] = []
+        self.back: list[Arrived] = []
         self.siblings: list[tuple[str, int]] = []
         self.rows = 0
 
-    def note(self, step: float, loss: float) -> None:
+    def note(self, step: float, loss: float, lr: float) -> None:
         """A row's turn has come: remember it for duplicates and siblings, and its distance for the cadence."""
         gap = step - self.last
         if math.isfinite(gap):
@@ -44,21 +48,45 @@ class Stream:
         self.rows += 1
         if len(self.past) == REMEMBERED:
             self.by_step.pop(self.past[0][0], None)
-        self.past.append((step, loss))
-        self.by_step[step] = loss
+            self.lr_by_step.pop(self.past[0][0], None)
+        self.past.append((step, loss, lr))
+        self._keep(step, loss, lr)
 
-    def judge(self, step: float, loss: float, x: float, others: list[float] | None) -> list[Event]:
-        """Advance by one finite row at position ``x``; ``others`` are the siblings' losses known by now, or NaN."""
+    def _keep(self, step: float, loss: float, lr: float) -> None:
+        self.by_step[step] = loss
+        if lr == lr:
+            self.lr_by_step[step] = lr
+
+    def forget(self, start: float) -> None:
+        """The run went back to ``start``: its rows from there on are no longer its own."""
+        for late in [s for s in self.by_step if s >= start]:
+            del self.by_step[late]
+            self.lr_by_step.pop(late, None)
+        self.past = deque((p for p in self.past if p[0] < start), maxlen=REMEMBERED)
+        self.waiting = []
+        self.last = max((p[0] for p in self.past), default=start - max(self.usual, 1.0))
+        self.tracker.structure.step = self.last
+
+    def judge(
+        self, step: float, loss: float, x: float, others: list[float] | None, lr: float, others_lr: list[float] | None
+    ) -> list[Event]:
+        """Advance by one finite row at position ``x``; ``others`` are the siblings' losses known by now, or NaN, ``lr``
+        and ``others_lr`` learning rates."""
         # a restarted run is judged against the level it had; its position never goes back
         self.top = max(self.top, x)
-        told = self.live.step(loss, self.top, others)
+        told = self.live.step(loss, self.top, others, lr, others_lr)
         count = sum(y == y for y in others) if others is not None and told.shared else 0
         row = Row(step, loss, told.expected, told.scale, told.z, count)
         return self.tracker.push(row, told.own_scale, told.alarm, told.active, told.total, told.kind)
 
+    @property
+    def known(self) -> tuple[dict[float, float], dict[float, float]]:
+        """Losses and learning rates of the rows remembered, by step."""
+        return self.by_step, self.lr_by_step
+
     def curve(self) -> Curve:
         """The rows remembered, those of NaN left out."""
-        kept = np.array([p for p in self.past if math.isfinite(p[1])], float).reshape(-1, 2)
+        kept = np.array([p[:2] for p in self.past if math.isfinite(p[1])], float).reshape(-1, 2)
         return Curve(self.run, kept[:, 0], kept[:, 1], kept[:, 0])
 
     def to_json(self) -> dict[str, Any]:
@@ -76,8 +104,9 @@ class Stream:
         new.live = Live.from_json(data["live"], rate)
         new.tracker = Tracker.from_json(data["tracker"])
         new.waiting = [tuple(w) for w in data["waiting"]]
-        new.past.extend((p[0], p[1]) for p in data["past"])
-        new.by_step = dict(new.past)
+        for p in data["past"]:
+            new.past.append((p[0], p[1], p[2]))
+            new._keep(*p)
         new.top, new.last, new.usual, new.rows = data["top"], data["last"], data["usual"], data["rows"]
         new.back = [tuple(b) for b in data["back"]]
         new.siblings = [(s[0], s[1]) for s in data["siblings"]]

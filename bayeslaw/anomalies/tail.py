@@ -147,7 +147,7 @@ class Tail:
                 found = dict(match(header, chosen or None).mapping)
             except DataError:
                 found = {}
-            keep = {c: s for c, s in found.items() if c in ("run", "step", "loss", "tokens", "grad_norm")}
+            keep = {c: s for c, s in found.items() if c in ("run", "step", "loss", "tokens", "grad_norm", "lr")}
             cache[key] = keep if "loss" in keep and "step" in keep else None
             if len(cache) > 1000:
                 cache.clear()
@@ -165,6 +165,7 @@ class Tail:
             "loss": loss,
             "tokens": _number(values.get("tokens")),
             "grad_norm": _number(values.get("grad_norm")),
+            "lr": _number(values.get("lr")),
         }
 
     def to_json(self) -> dict[str, Any]:

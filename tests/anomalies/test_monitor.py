@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bayeslaw.anomalies.monitor import REMEMBERED, Monitor
+from bayeslaw.anomalies.monitor import Monitor
+from bayeslaw.anomalies.stream import REMEMBERED
 from bayeslaw.errors import DataError
 
 

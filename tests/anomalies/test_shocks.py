@@ -1,5 +1,7 @@
 """Runs of one data order are found by their shocks, with the offset; others are not."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bayeslaw.anomalies.shocks import Curve, align, lookup
@@ -32,8 +34,12 @@ def test_lookup_takes_the_sibling_at_the_offset(make_family):
     frame = make_family(2, 100)
     frame.loc[frame["run"] == "r1", "step"] += 3
     c = curves(frame)
-    table = lookup(c["r0"], align(c)["r0"], c)
-    assert np.array_equal(table[:, 0], c["r1"].loss)
+    c["r1"] = replace(c["r1"], lr=np.linspace(1e-3, 0, 100))
+    loss, lr = lookup(c["r0"], align(c)["r0"], c)
+    assert np.array_equal(loss[:, 0], c["r1"].loss)
+    assert np.array_equal(lr[:, 0], c["r1"].lr)
+    back = lookup(c["r1"], align(c)["r1"], c)[1]
+    assert np.isnan(back).all()
 
 
 def test_real_families(shared_data):

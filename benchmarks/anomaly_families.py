@@ -1,0 +1,100 @@
+"""How soon a level between runs forgets while their learning rates go apart: chosen on made-up families.
+
+    python benchmarks/anomaly_families.py
+
+A family reads one data order under six schedules: constant, two cosines, two decays after a constant rate, and a drop
+to a half or less. Annealing gains 0.2 to 0.3 nats, as a power of the steps since each fall of the rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from anomaly_alarms import RATE
+
+from bayeslaw.anomalies import rates
+from bayeslaw.anomalies.bank import Bank
+from bayeslaw.anomalies.shocks import MOST
+
+#: draws of siblings per run, rows that only teach the noise, rows in which a shift is to be found
+DRAWS, LEARNED, WITHIN = 6, 200, 50
+#: rows of a run, and how many families of that length
+LENGTHS = ((800, 8), (3000, 3))
+#: siblings, and the shift that is looked for with so many
+SHIFTS = ((1, 0.05), (2, 0.03))
+
+
+def schedules(n: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Shares of the peak rate (n,)."""
+    t = np.arange(1.0, n + 1)
+    warm = np.minimum(t / 100, 1)
+    begin, length = int(n * rng.uniform(0.5, 0.8)), int(n * rng.uniform(0.1, 0.25))
+    drop, floor = int(n * rng.uniform(0.3, 0.7)), rng.choice([0.1, 0.3, 0.5])
+    late = int(n * rng.uniform(0.3, 0.7))
+    shares = [
+        np.ones(n),
+        0.1 + 0.45 * (1 + np.cos(np.pi * t / n)),
+        0.1 + 0.45 * (1 + np.cos(np.pi * t / (1.7 * n))),
+        np.clip(1 - (t - begin) / length, 0.02, 1),
+        np.where(t > drop, floor, 1.0),
+        np.clip(1 - (t - late) / (n - late), 0.02, 1),
+    ]
+    return [warm * share for share in shares]
+
+
+def family(n: int, seed: int, own: float = 0.004, shared: float = 0.08) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and learning rates (n, runs)."""
+    rng = np.random.default_rng(seed)
+    shock = shared * rng.standard_normal(n)
+    hard = rng.random(n) < 0.003
+    shock[hard] += np.abs(rng.normal(0, 0.6, hard.sum()))
+    arrived = 1 - (1 + np.arange(n) / (n / 60)) ** -0.6
+    loss, lr = [], []
+    for share in schedules(n, rng):
+        fall = -np.diff(share, prepend=share[0])
+        fall[:100] = 0
+        gain = 0.25 * rng.uniform(0.8, 1.2) * np.convolve(fall, arrived)[:n]
+        level = 2.5 + rng.normal(0, 0.1) + 8 * (np.cumsum(share) + 20) ** -0.35
+        loss.append(level - gain + shock * rng.uniform(0.9, 1.1) + own * rng.standard_normal(n))
+        lr.append(1e-3 * rng.choice([1.0, 1.0, 2.0]) * share)
+    return np.stack(loss, axis=1), np.stack(lr, axis=1)
+
+
+def judge(n: int, seed: int, told: bool, count: int, size: float) -> Iterator[np.ndarray]:
+    """Alarms (n, B) of undisturbed runs, then whether each alarm finds a shift of ``size`` nats."""
+    loss, lr = family(n, seed)
+    rng, runs = np.random.default_rng(seed), loss.shape[1]
+    own = np.repeat(np.arange(runs), DRAWS)
+    others = np.full((len(own), MOST), -1)
+    for b, i in enumerate(own):
+        others[b, :count] = rng.permutation([j for j in range(runs) if j != i])[:count]
+    start, rows = rng.integers(LEARNED, n - WITHIN, len(own)), np.arange(n)[:, None]
+    for add in (0.0, size):
+        bank, found = Bank(len(own), MOST, RATE), np.zeros((n, len(own)), bool)
+        for k in range(n):
+            theirs, their_lr = (np.where(others >= 0, table[k][others], np.nan) for table in (loss, lr))
+            known = (lr[k][own], their_lr) if told else ()
+            found[k] = bank.step(loss[k][own] + add * (k >= start), np.full(len(own), k + 1.0), theirs, *known).alarm
+        yield found if not add else found & (rows >= start) & (rows < start + WITHIN)
+
+
+def main() -> None:
+    """The table, in Markdown."""
+    heads = [f"{n:,} rows, {count} siblings, shift {size:g}" for n, _ in LENGTHS for count, size in SHIFTS]
+    print("| rates | as after, rows | " + " | ".join(heads) + " |\n|---|---|" + "---|" * len(heads))
+    shipped = rates.YOUNG
+    for told, young in ((False, shipped), *((True, y) for y in (30.0, 40.0, 50.0, 80.0))):
+        rates.YOUNG, cells = young, []
+        for n, families in LENGTHS:
+            for count, size in SHIFTS:
+                parts = [tuple(judge(n, seed, told, count, size)) for seed in range(families)]
+                calm = np.concatenate([healthy[LEARNED:] for healthy, _ in parts])
+                hits = np.concatenate([hit.any(axis=0) for _, hit in parts])
+                cells.append(f"{1e4 * calm.mean():.2f}, {hits.mean():.2f}")
+        print(f"| {'told' if told else 'not told'} | {f'{young:g}' if told else ''} | " + " | ".join(cells) + " |",
+              flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
