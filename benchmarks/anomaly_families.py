@@ -1,6 +1,6 @@
-"""How soon a level between runs forgets while their learning rates go apart: chosen on made-up families.
+"""Made-up families: how soon a level forgets while learning rates go apart, and how far off the sizes of events are.
 
-    python benchmarks/anomaly_families.py
+    python benchmarks/anomaly_families.py [apart] [sizes]
 
 A family reads one data order under six schedules: constant, two cosines, two decays after a constant rate, and a drop
 to a half or less. Annealing gains 0.2 to 0.3 nats, as a power of the steps since each fall of the rate.
@@ -8,11 +8,14 @@ to a half or less. Annealing gains 0.2 to 0.3 nats, as a power of the steps sinc
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from anomaly_alarms import RATE
 
+import bayeslaw as bl
 from bayeslaw.anomalies import rates
 from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.shocks import MOST
@@ -43,15 +46,17 @@ def schedules(n: int, rng: np.random.Generator) -> list[np.ndarray]:
     return [warm * share for share in shares]
 
 
-def family(n: int, seed: int, own: float = 0.004, shared: float = 0.08) -> tuple[np.ndarray, np.ndarray]:
-    """Losses and learning rates (n, runs)."""
+def family(
+    n: int, seed: int, alike: int = 0, own: float = 0.004, shared: float = 0.08
+) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and learning rates (n, runs) of six schedules, or of so many runs ``alike`` at a constant rate."""
     rng = np.random.default_rng(seed)
     shock = shared * rng.standard_normal(n)
     hard = rng.random(n) < 0.003
     shock[hard] += np.abs(rng.normal(0, 0.6, hard.sum()))
     arrived = 1 - (1 + np.arange(n) / (n / 60)) ** -0.6
     loss, lr = [], []
-    for share in schedules(n, rng):
+    for share in [np.ones(n)] * alike or schedules(n, rng):
         fall = -np.diff(share, prepend=share[0])
         fall[:100] = 0
         gain = 0.25 * rng.uniform(0.8, 1.2) * np.convolve(fall, arrived)[:n]
@@ -79,8 +84,38 @@ def judge(n: int, seed: int, told: bool, count: int, size: float) -> Iterator[np
         yield found if not add else found & (rows >= start) & (rows < start + WITHIN)
 
 
-def main() -> None:
-    """The table, in Markdown."""
+#: runs of one constant rate, and the shift that one of them is given
+SIZES = ((1, 0.3), (2, 0.05), (3, 0.02), (3, 0.05), (6, 0.05))
+FAMILIES = 40
+
+
+def sizes() -> None:
+    """What is said of the size of a shift that stays: its error, and whether the 90 % interval holds it."""
+    print("| siblings | shift | found | error, sd of the noise | one-sided part | within the 90 % interval |")
+    print("|---|---|---|---|---|---|")
+    for runs, size in SIZES:
+        error, inside = [], []
+        for seed in range(FAMILIES):
+            loss, _ = family(1200, 100 + seed, alike=runs)
+            at = 500 + 12 * seed
+            loss[at:, 0] += size
+            parts = [pd.DataFrame({"run": f"r{i}", "step": np.arange(1.0, 1201), "loss": loss[:, i]})
+                     for i in range(runs)]  # fmt: skip
+            found = bl.anomalies(bl.Runs.from_frame(pd.concat(parts, ignore_index=True)))
+            for e in found.frame.to_dict(orient="records"):
+                if e["run"] == "r0" and e["kind"] == "level_up" and abs(e["start_step"] - at) < 60:
+                    sd = float(found.rows["r0"]["scale"].median())
+                    error.append((e["severity"] - size) / sd)
+                    inside.append(e["severity_lo90"] <= size <= e["severity_hi90"])
+        off = np.array(error)
+        held, rms = np.mean(inside), np.sqrt(np.mean(off**2))
+        print(f"| {runs - 1} | {size:g} | {len(off)} of {FAMILIES} | {rms:.2f} | {off.mean():+.2f} | {held:.2f} |",
+              flush=True)  # fmt: skip
+    print()
+
+
+def apart() -> None:
+    """False alarms and recall while rates go apart, by how soon the level forgets."""
     heads = [f"{n:,} rows, {count} siblings, shift {size:g}" for n, _ in LENGTHS for count, size in SHIFTS]
     print("| rates | as after, rows | " + " | ".join(heads) + " |\n|---|---|" + "---|" * len(heads))
     shipped = rates.YOUNG
@@ -97,4 +132,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    for part in sys.argv[1:] or ("apart", "sizes"):
+        {"apart": apart, "sizes": sizes}[part]()

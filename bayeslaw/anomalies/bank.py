@@ -108,6 +108,8 @@ class Bank:
         total = evidence.combine(st.detectors, point)
         alarm = armed & (total >= 1.0 / self.rate)
         kinds = evidence.by_kind(st.detectors, point)
+        # the rows that led to an alarm have bent the slope already, and an event may last
+        st.pair_slope = np.where(alarm[:, None], 0.0, st.pair_slope)
         closed, moved = self._events(alarm, z, residual, residual if pair is None else pair["mean"], tolerance)
         calm = (st.active == 0) & ~moved
         self._learn(residual, scale, own_z, ahead, hop, calm, first, loss)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayeslaw.anomalies import baseline, noise
+from bayeslaw.anomalies import baseline, noise, rates
 from bayeslaw.anomalies.state import State
 
 #: how far siblings' running means may lie apart, in scales, before it counts as wander
@@ -18,6 +18,9 @@ RECENT = 10.0
 RESPONSE = 0.015
 #: rows that a sibling must have been seen for before it counts, and a run with siblings before it is judged by them
 RIPE, READY = 40, 60
+#: how far a sibling may lie from the nearest other, in its own scales, at one row and over ``RECENT`` rows; farther, it
+#: has an event of its own, for so many rows at most
+ASTRAY, HOLD = (10.0, 2.0), 200.0
 
 
 def compare(st: State, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) -> dict[str, np.ndarray]:
@@ -41,8 +44,7 @@ def compare(st: State, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) ->
     # the one that speaks for health, for an event of this run shows against both
     spread = st.pair_scale2 + st.pair_recent**2 + (noise.FLOOR * loss[:, None]) ** 2
     quality = np.where(ripe, 1.0 / spread, 0.0)
-    best = np.where(ripe, np.abs(g), np.inf).argmin(axis=1)[:, None]
-    away = g - np.take_along_axis(g, best, axis=1)
+    away = g - np.take_along_axis(g, _nearest(ripe, g), axis=1)
     belief = np.where(ripe, 1.0 / (spread + away**2), 0.0)
     share = belief / np.maximum(belief.sum(axis=1, keepdims=True), 1e-300)
     mean = (share * g).sum(axis=1)
@@ -62,11 +64,32 @@ def compare(st: State, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) ->
     }  # fmt: skip
 
 
+def _nearest(ripe: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """(B, 1) which ripe sibling's value is the closest to zero."""
+    return np.where(ripe, np.abs(value), np.inf).argmin(axis=1)[:, None]
+
+
+def _astray(st: State, seen: np.ndarray, g: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(B, S) siblings in an event of their own, of which nothing is learned: far from where the nearest other lies.
+
+    One that stays away longer than ``HOLD`` rows has a new level, and that is found from few rows.
+    """
+    ripe = seen & (st.pair_rows >= RIPE)
+    away = np.zeros(g.shape, bool)
+    for value, limit in ((g, ASTRAY[0]), (st.pair_recent, ASTRAY[1])):
+        away |= ripe & (np.abs(value - np.take_along_axis(value, _nearest(ripe, value), axis=1)) > limit * own)
+    st.pair_away = np.where(away, st.pair_away + 1.0, np.where(seen, 0.0, st.pair_away))
+    late = away & (st.pair_away > HOLD)
+    st.pair_steady = np.where(late, np.minimum(st.pair_steady, rates.YOUNG), st.pair_steady)
+    return away & ~late
+
+
 def learn(st: State, pair: dict[str, np.ndarray], calm: np.ndarray, hop: np.ndarray) -> None:
     """Levels, noise and responses after a row; ``calm`` (B,) says which streams have no event open."""
     seen, new, g, shock = pair["seen"], pair["new"], pair["g"], pair["shock"]
-    ok = seen & calm[:, None]
     own = np.sqrt(st.pair_scale2) + 1e-9
+    held = _astray(st, seen, g, own)
+    ok = seen & calm[:, None] & ~held
     st.pair_typical += np.where(seen, np.abs(g) - st.pair_typical, 0.0) * 0.06
     age = np.minimum(np.minimum(st.pair_rows, st.pair_steady), st.age[:, None])
     loose = np.where(age < baseline.LOOSE, np.inf, np.maximum(own, 0.8 * st.pair_typical))

@@ -17,7 +17,7 @@ _STATE = ("position", "usual", "level", "slope", "active", "active_rows", "recen
           "age", "typical", "peak", "lr", "steady")  # fmt: skip
 _OF_NOISE = ("rows", "scale2", "low", "high", "mean", "wander")
 _OF_PAIR = ("rows", "level", "slope", "scale2", "mean", "recent", "response", "sib_level", "shock2", "typical",
-            "peak", "lr", "steady")  # fmt: skip
+            "peak", "lr", "steady", "away")  # fmt: skip
 
 
 class Live:
@@ -73,6 +73,8 @@ class Live:
             if alarm:
                 point = np.array([1.0 / (evidence.BUDGET["point"] * self.rate) if hit else 0.0])
                 kind = evidence.KINDS[int(evidence.by_kind(self.detectors[None], point)[0].argmax())]
+                for p in self.siblings.pairs:
+                    p.slope = 0.0
         else:
             self.detectors = np.zeros(evidence.N_DETECTORS)
         moved = self._events(alarm, z, residual, residual if pair is None else pair[0], tolerance)

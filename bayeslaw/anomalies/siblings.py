@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bayeslaw.anomalies import baseline, contrast, noise, single
+from bayeslaw.anomalies import baseline, contrast, noise, rates, single
 from bayeslaw.anomalies.single import Noise
 
 _PRIOR = single.priors(noise.CONTRAST_PRIOR)
@@ -29,6 +29,7 @@ class Pair:
     peak: float = 0.0
     lr: float = math.nan
     steady: float = 0.0
+    away: float = 0.0
     # of the row that is being judged
     y: float = math.nan
     shock: float = 0.0
@@ -102,14 +103,14 @@ class Siblings:
               lived: float) -> None:  # fmt: skip
         """As ``contrast.learn``; ``usual`` and ``lived`` are the run's usual hop and rows since a fresh start."""
         mean, sd, count = pair[:3]
-        fade = math.exp(-baseline.FADE * hop)
+        fade, near = math.exp(-baseline.FADE * hop), self._nearest()
         for p in self.seen:
             g, shock, rows, own = p.g, p.shock, p.rows, math.sqrt(p.scale2) + 1e-9
             p.typical += (abs(g) - p.typical) * 0.06
             memory = 0.3 * rows
             memory = 1.0 / (3.0 if memory < 3.0 else 300.0 if memory > 300.0 else memory)
             p.level = p.ahead
-            if calm:
+            if not _astray(p, near, own) and calm:
                 age = min(rows, lived, p.steady)
                 typical = 0.8 * p.typical
                 loose = math.inf if age < baseline.LOOSE else own if own > typical else typical
@@ -137,3 +138,25 @@ class Siblings:
                 self.noise.learn(mean / sd, mean * base / sd)
                 self.noise.drift(mean / sd)
             self.noise.rows += 1.0
+
+    def _nearest(self) -> tuple[float, float]:
+        """The contrast and the recent mean that are closest to zero, of the siblings known well enough."""
+        g = recent = math.inf
+        for p in self.seen:
+            if p.ripe:
+                g = p.g if abs(p.g) < abs(g) else g
+                recent = p.recent if abs(p.recent) < abs(recent) else recent
+        return g, recent
+
+
+def _astray(p: Pair, near: tuple[float, float], own: float) -> bool:
+    """As ``contrast._astray``, of one sibling."""
+    far, long = contrast.ASTRAY
+    if not p.ripe or (abs(p.g - near[0]) <= far * own and abs(p.recent - near[1]) <= long * own):
+        p.away = 0.0
+        return False
+    p.away += 1.0
+    if p.away <= contrast.HOLD:
+        return True
+    p.steady = min(p.steady, rates.YOUNG)
+    return False

@@ -52,6 +52,7 @@ class State:
     pair_peak: np.ndarray
     pair_lr: np.ndarray
     pair_steady: np.ndarray
+    pair_away: np.ndarray
 
     @classmethod
     def empty(cls, b: int, s: int) -> State:
@@ -59,7 +60,7 @@ class State:
         k = len(noise.SCALES)
         shapes: dict[str, tuple[int, ...]] = {f.name: (b,) for f in fields(cls)}
         pairs = ("pair_rows", "pair_level", "pair_slope", "pair_scale2", "pair_mean", "pair_recent", "pair_typical")
-        pairs += ("response", "sib_level", "shock2", "pair_peak", "pair_lr", "pair_steady")
+        pairs += ("response", "sib_level", "shock2", "pair_peak", "pair_lr", "pair_steady", "pair_away")
         shapes |= dict.fromkeys(pairs, (b, s))
         shapes |= {"counts": (b, 2, k), "c_counts": (b, 2, k), "detectors": (b, evidence.N_DETECTORS)}
         state = cls(**{name: np.zeros(shape) for name, shape in shapes.items()})

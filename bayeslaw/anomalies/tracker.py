@@ -21,6 +21,8 @@ HISTORY, GRACE, MOST = 128, 12, 1000
 BEFORE, LAGS = 20, 4.0
 #: sd of the run's own noise beyond which its curve alone shows that an event is its own
 OWN = 4.0
+#: by how much the level before an event may be off, in sd of the noise (benchmarks/anomaly_families.py, sizes)
+LEVEL = 0.25
 _HUGE = 1e30
 
 
@@ -110,7 +112,7 @@ class Tracker:
         lag = _lag(residual[: self.lead])
         residual -= lag
         scale = np.array([r.scale for r in rows])
-        verdict = classify(residual, scale, self.lead, correlated=0.15)
+        verdict = classify(residual, scale, self.lead, correlated=LEVEL)
         kind = _name(verdict, rows, self.lead)
         peak = rows[verdict.peak]
         severity, low, high = _severity(kind, verdict)

@@ -65,6 +65,22 @@ def test_a_sibling_that_goes_wrong_is_not_this_runs_fault(make_family):
     assert not any(s.alarm[0] for s in steps[450:])
 
 
+@pytest.mark.parametrize("lasts", [100, 2000])
+def test_a_sibling_after_its_event_measures_as_before(make_family, lasts):
+    """A spike of a sibling, or a shift that stays, does not bend the level that the run has against it."""
+    loss, x = table(make_family, 3, 1900)
+    since = np.arange(1.0, 1901) - 700
+    bump = np.where(since > 0, 0.25 * np.exp(-since / 40) if lasts == 100 else 0.25, 0.0)
+    others = loss[:, None, 1:].copy()
+    others[:, 0, 0] += bump
+    mine = loss[:, :1].copy()
+    mine[1500:1700] += 0.05
+    steps = run(Bank(1, 2), mine, x[:, :1], others)
+    assert not any(s.alarm[0] for s in steps[400:1500])
+    found = np.mean([mine[k, 0] - steps[k].expected[0] for k in range(1500, 1700)])
+    assert found == pytest.approx(0.05, abs=0.002)
+
+
 def test_an_event_of_one_sibling_is_not_mirrored(make_family):
     """Sizes below the run's own noise, where its own curve says nothing: two siblings tell whose it is."""
     loss, x = table(make_family, 3, 800)

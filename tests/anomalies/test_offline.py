@@ -202,3 +202,17 @@ def test_where_nothing_can_be_told_is_said(make_family, found):
     assert len(result) == 0
     assert result.notes == ("The first 100 rows of a run only teach the noise: no spike or shift is told of them.",)
     assert found(make_family(1, 1200, seed=7)).notes == ()
+
+
+def test_intervals_of_what_is_lost_hold_the_truth(make_family, found):
+    """Of twelve shifts that stay, among two siblings, the 90 % interval holds nearly all; the error has little bias."""
+    error, inside = [], []
+    for seed in range(12):
+        frame = make_family(3, 1000, seed=200 + seed)
+        frame.loc[(frame["run"] == "r0") & (frame["step"] > 500 + 20 * seed), "loss"] += 0.05
+        events = found(frame).frame
+        event = events[(events["run"] == "r0") & (events["kind"] == "level_up")].iloc[-1]
+        error.append(event["severity"] - 0.05)
+        inside.append(event["severity_lo90"] <= 0.05 <= event["severity_hi90"])
+    assert np.mean(inside) >= 0.75
+    assert abs(np.mean(error)) < 0.0015

@@ -23,6 +23,7 @@ def table(make_family, siblings):
     others = loss[:, 1:].copy()
     if siblings > 1:
         others[:50, 1] = others[850:880, 1] = np.nan
+        others[1100:1380, -1] += 0.3
         others[1400:, -1] += 0.05
         others[1450:1455] = np.nan
     return loss[:, 0], others
