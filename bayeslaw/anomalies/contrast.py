@@ -56,8 +56,8 @@ def compare(st: State, loss: np.ndarray, hop: np.ndarray, others: np.ndarray) ->
     # how far the siblings themselves have moved apart, which is what their mean may have moved by
     apart = np.sqrt((share * st.pair_mean**2).sum(axis=1) / np.maximum(count - 1.0, 1.0))
     return {
-        "seen": seen, "new": new, "ahead": ahead, "g": g, "shock": shock, "y": y, "mean": mean, "sd": sd,
-        "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd,
+        "seen": seen, "ripe": ripe, "new": new, "ahead": ahead, "g": g, "shock": shock, "y": y, "mean": mean,
+        "sd": sd, "rest": rest / sd[:, None], "z": mean / sd, "calm": mean * base / sd,
         "ready": (count > 0) & (st.c_rows >= READY),
         "scatter": scatter, "freedom": np.maximum(count - 1.0, 0.0), "any": count > 0,
         "drift": np.maximum(apart - APART, 0.0),
@@ -69,16 +69,16 @@ def _nearest(ripe: np.ndarray, value: np.ndarray) -> np.ndarray:
     return np.where(ripe, np.abs(value), np.inf).argmin(axis=1)[:, None]
 
 
-def _astray(st: State, seen: np.ndarray, g: np.ndarray, own: np.ndarray) -> np.ndarray:
+def _astray(st: State, pair: dict[str, np.ndarray], own: np.ndarray) -> np.ndarray:
     """(B, S) siblings in an event of their own, of which nothing is learned: far from where the nearest other lies.
 
     One that stays away longer than ``HOLD`` rows has a new level, and that is found from few rows.
     """
-    ripe = seen & (st.pair_rows >= RIPE)
+    g, ripe = pair["g"], pair["ripe"]
     away = np.zeros(g.shape, bool)
     for value, limit in ((g, ASTRAY[0]), (st.pair_recent, ASTRAY[1])):
         away |= ripe & (np.abs(value - np.take_along_axis(value, _nearest(ripe, value), axis=1)) > limit * own)
-    st.pair_away = np.where(away, st.pair_away + 1.0, np.where(seen, 0.0, st.pair_away))
+    st.pair_away = np.where(away, st.pair_away + 1.0, np.where(pair["seen"], 0.0, st.pair_away))
     late = away & (st.pair_away > HOLD)
     st.pair_steady = np.where(late, np.minimum(st.pair_steady, rates.YOUNG), st.pair_steady)
     return away & ~late
@@ -88,8 +88,7 @@ def learn(st: State, pair: dict[str, np.ndarray], calm: np.ndarray, hop: np.ndar
     """Levels, noise and responses after a row; ``calm`` (B,) says which streams have no event open."""
     seen, new, g, shock = pair["seen"], pair["new"], pair["g"], pair["shock"]
     own = np.sqrt(st.pair_scale2) + 1e-9
-    held = _astray(st, seen, g, own)
-    ok = seen & calm[:, None] & ~held
+    ok = seen & calm[:, None] & ~_astray(st, pair, own)
     st.pair_typical += np.where(seen, np.abs(g) - st.pair_typical, 0.0) * 0.06
     age = np.minimum(np.minimum(st.pair_rows, st.pair_steady), st.age[:, None])
     loose = np.where(age < baseline.LOOSE, np.inf, np.maximum(own, 0.8 * st.pair_typical))
@@ -113,8 +112,8 @@ def learn(st: State, pair: dict[str, np.ndarray], calm: np.ndarray, hop: np.ndar
     st.pair_scale2 = np.where(ok & ~new, st.pair_scale2 + memory * (bounded**2 - st.pair_scale2), st.pair_scale2)
     # regression of the contrast on the sibling's shock: how differently the two respond to one batch
     st.shock2 = np.where(ok, st.shock2 + (shock**2 - st.shock2) * np.maximum(memory, 0.005), st.shock2)
-    learn = ok & (st.pair_rows > RIPE)
-    st.response += np.where(learn, 0.01 * bounded * shock / (4 * st.shock2 + shock**2 + 1e-12), 0.0)
+    known = ok & (st.pair_rows > RIPE)
+    st.response += np.where(known, 0.01 * bounded * shock / (4 * st.shock2 + shock**2 + 1e-12), 0.0)
     st.sib_level = np.where(
         new, pair["y"], np.where(seen, st.sib_level + shock * np.maximum(memory, 0.02), st.sib_level)
     )
