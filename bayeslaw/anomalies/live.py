@@ -81,7 +81,7 @@ class Live:
         calm = self.active == 0 and not moved
         self._learn(residual, scale, own_z, ahead, hop, calm, first, loss)
         if pair is not None:
-            self.siblings.learn(pair, loss, calm, hop, self.usual, self.age)
+            self.siblings.learn(pair, loss, calm, self.usual, self.age)
         if moved:
             self.level += self.recent_raw
             for p in self.siblings.pairs:

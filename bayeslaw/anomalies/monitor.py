@@ -15,8 +15,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bayeslaw.anomalies.events import Event, sentence
 from bayeslaw.anomalies.gradients import Gradients
 from bayeslaw.anomalies.shocks import MOST, Curve, nearest
@@ -63,12 +61,9 @@ class Monitor:
                 if "step" in frame and len(frame) > 1:
                     step, loss = frame["step"].to_numpy(float), frame["loss"].to_numpy(float)
                     self._known[name] = Curve(name, step, loss, step)
-                    lr = frame["lr"].to_numpy(float) if "lr" in frame else np.full(len(step), np.nan)
                     at = step.tolist()
-                    self._tables[name] = (
-                        dict(zip(at, loss.tolist(), strict=True)),
-                        dict(zip(at, lr.tolist(), strict=True)),
-                    )
+                    rates = dict(zip(at, frame["lr"].tolist(), strict=True)) if "lr" in frame else {}
+                    self._tables[name] = dict(zip(at, loss.tolist(), strict=True)), rates
 
     @property
     def runs(self) -> tuple[str, ...]:

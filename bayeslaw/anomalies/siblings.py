@@ -45,17 +45,20 @@ class Siblings:
     def __init__(self, count: int) -> None:
         self.pairs = [Pair() for _ in range(count)]
         self.noise = Noise(_PRIOR, noise.WANDER_SHARE[1])
+        # of the row being judged: who has a loss, the contrast and recent mean nearest to zero, how far slopes fade
         self.seen: list[Pair] = []
+        self.near, self.fade = (math.inf, math.inf), 1.0
 
     def compare(self, loss: float, hop: float, others: Sequence[float]) -> tuple[float, float, int, float, float]:
         """As ``contrast.compare``: mean, its sd, how many siblings, their scatter, and how far they have moved apart.
 
-        Leaves in ``seen`` and ``ripe`` the siblings that have a loss on this batch, and those known well enough.
+        Leaves in ``seen`` and ``ripe`` the siblings that have a loss on this batch and those known well enough, and in
+        ``near`` and ``fade`` what ``learn`` asks for.
         """
         rounding = noise.FLOOR * abs(loss)
         rounding2 = rounding * rounding
-        fade = math.exp(-baseline.FADE * hop)
-        seen, ripe, best, nearest = [], [], 0.0, math.inf
+        fade = self.fade = math.exp(-baseline.FADE * hop)
+        seen, ripe, best, recent = [], [], math.inf, math.inf
         for p, y in zip(self.pairs, others, strict=True):
             ahead = p.level + p.slope * hop
             if y != y:
@@ -72,9 +75,11 @@ class Siblings:
             if p.ripe:
                 ripe.append(p)
                 p.spread = p.scale2 + p.recent * p.recent + rounding2
-                if abs(g) < nearest:
-                    best, nearest = g, abs(g)
-        self.seen = seen
+                if abs(g) < abs(best):
+                    best = g
+                if abs(p.recent) < abs(recent):
+                    recent = p.recent
+        self.seen, self.near = seen, (best, recent)
         base = math.sqrt(self.noise.scale2) + rounding
         if not ripe:
             return 0.0, base, 0, 0.0, 0.0
@@ -99,11 +104,12 @@ class Siblings:
         apart = math.sqrt(apart / (count - 1.0 if count > 2 else 1.0))
         return mean, sd, count, scatter, apart - contrast.APART if apart > contrast.APART else 0.0
 
-    def learn(self, pair: tuple[float, float, int, float, float], loss: float, calm: bool, hop: float, usual: float,
-              lived: float) -> None:  # fmt: skip
+    def learn(
+        self, pair: tuple[float, float, int, float, float], loss: float, calm: bool, usual: float, lived: float
+    ) -> None:
         """As ``contrast.learn``; ``usual`` and ``lived`` are the run's usual hop and rows since a fresh start."""
         mean, sd, count = pair[:3]
-        fade, near = math.exp(-baseline.FADE * hop), self._nearest()
+        fade, near = self.fade, self.near
         for p in self.seen:
             g, shock, rows, own = p.g, p.shock, p.rows, math.sqrt(p.scale2) + 1e-9
             p.typical += (abs(g) - p.typical) * 0.06
@@ -138,15 +144,6 @@ class Siblings:
                 self.noise.learn(mean / sd, mean * base / sd)
                 self.noise.drift(mean / sd)
             self.noise.rows += 1.0
-
-    def _nearest(self) -> tuple[float, float]:
-        """The contrast and the recent mean that are closest to zero, of the siblings known well enough."""
-        g = recent = math.inf
-        for p in self.seen:
-            if p.ripe:
-                g = p.g if abs(p.g) < abs(g) else g
-                recent = p.recent if abs(p.recent) < abs(recent) else recent
-        return g, recent
 
 
 def _astray(p: Pair, near: tuple[float, float], own: float) -> bool:
