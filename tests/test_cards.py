@@ -119,10 +119,10 @@ def test_print_says_what_is_pooled_over_what():
 
 def test_interaction_is_a_weak_prior_about_chinchilla():
     card, plain = load_card("chinchilla-interaction"), load_card("chinchilla")
-    assert card.parameters["kappa"].prior == Prior("normal", 0.0, 0.15)
+    assert card.parameters["kappa"].prior == Prior("normal", 0.05, 0.1)
     assert {k: v for k, v in card.parameters.items() if k != "kappa"} == plain.parameters
     # the reason's own arithmetic
-    assert round(100**0.15, 2) == 2
+    assert round(100**0.1, 1) == 1.6
 
 
 def test_balanced_exponents_lie_close_together_and_are_shared():

@@ -31,4 +31,13 @@ def enough(z: np.ndarray) -> bool:
     """Whether draws (chains, draws, dim) meet the thresholds with something to spare."""
     if z.shape[0] > 1 and rhat(z).max() > 1 + 0.9 * (RHAT - 1):
         return False
-    return bool(min(ess(z).min(), ess(z, "tail").min()) >= 1.25 * ESS)
+    return _smallest(z) >= 1.25 * ESS
+
+
+def in_reach(z: np.ndarray, draws: int) -> bool:
+    """Whether ESS will meet its threshold after ``draws`` a chain, growing as over these (chains, draws, dim)."""
+    return _smallest(z) * draws / z.shape[1] >= ESS
+
+
+def _smallest(z: np.ndarray) -> float:
+    return float(min(ess(z).min(), ess(z, "tail").min()))

@@ -31,8 +31,9 @@ ACCEPT = 0.85
 STAGES = 3
 #: deepest tree in the warm-up, where a poor whitening would make long ones, and afterwards
 DEPTHS = (7, 10)
-#: where the number of draws is left open: chains go on from the first number in steps to the second until they agree
-LEAST, STEP, MOST = 200, 100, 2000
+#: where the number of draws is left open: chains go on from the first number, by the second, until they agree; at the
+#: third they stop unless, at the pace so far, they will by the fourth
+LEAST, STEP, USUAL, MOST = 200, 100, 2000, 4000
 #: after a divergence the draws are thrown away and sampling begins again with steps this much shorter, so many times
 SHORTER, RETRIES = 0.6, 3
 Report = Callable[[str, int, int], None]
@@ -69,7 +70,7 @@ def sample(
     import jax
     import jax.numpy as jnp
 
-    from bayeslaw.engine.convergence import enough
+    from bayeslaw.engine.convergence import enough, in_reach
 
     report = report or (lambda stage, done, total: None)
     data = jax.tree.map(jnp.asarray, data)
@@ -112,6 +113,8 @@ def sample(
                 step_size = walk.settle(SHORTER)
                 continue
             if draws or want >= MOST or enough(kept["z"]):
+                break
+            if want >= USUAL and not in_reach(kept["z"], MOST):
                 break
             want += STEP
     return Draws(kept.pop("z"), kept, step_size, STAGES * window)

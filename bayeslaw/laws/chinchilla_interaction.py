@@ -12,14 +12,10 @@ class ChinchillaInteraction(Law):
     """``L = E + A / N^alpha + B * (N / 1e9)^kappa / D^beta``.
 
     Chinchilla (Hoffmann et al. 2022, arXiv 2203.15556, eq. 2) with a token term whose coefficient moves with size;
-    kappa = 0 is Chinchilla. The interaction is ours, the simplest of four that were tried by least absolute log
-    error (Huber, 1e-3) on six public sets of final losses: three corpora of Gadre et al. 2024, Epoch AI's reading of
-    Chinchilla, the Llama 3 isoFLOP points and Marin's. Against Chinchilla it raised the Laplace log likelihood on
-    every one (7.7-12.8, 17.4, 18.6, 5.4 units for one parameter), cut the mean error by 6-31 %, and kappa was
-    positive each time: 0.22-0.30 on Gadre et al., which reach far into over-training, 0.05-0.07 on the others. An
-    exponent of D that moves with log N did as well (within 3 units) and reads less plainly.
-    Fitted on the cheaper 70 % of runs, it forecast the dearer 30 % better on four sets and worse on two: it needs
-    data that vary N and D apart.
+    kappa = 0 is Chinchilla. The interaction is ours, the simplest of four that were tried by least absolute log error
+    on public sets of final losses; an exponent of D that moves with log N did as well and reads less plainly. What
+    kappa is in seven public sets, from 0 to 0.17, says ``benchmarks/interaction.py``. It needs data that vary N and D
+    apart.
 
     With kappa > 0 a larger model at fixed D gains less, and loses once its token term exceeds alpha / kappa times
     its parameter term; kappa = beta makes the token term one of tokens per parameter alone.
