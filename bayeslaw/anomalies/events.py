@@ -26,6 +26,8 @@ KINDS: dict[str, str] = {
 }
 #: kinds that make the run's loss worse for as long as they last
 HARMFUL = ("malignant_spike", "divergence", "level_up", "drift", "plateau", "nonfinite")
+#: of a spike nobody knows at its first rows whether it will be one that recovers
+_OPEN_SPIKE = "a spike", "Whether it recovers is not known yet: watch the next rows."
 _ADVICE = {
     "point": "Nothing to do unless it repeats.",
     "spike": "It has recovered; go on.",
@@ -89,24 +91,27 @@ COLUMNS = tuple(Event.__dataclass_fields__)
 def sentence(event: Event, whose: bool = True) -> str:
     """What happened, how sure that is, and what to do, in a few short sentences; ``whose``: surely of this run."""
     span = _span(event)
+    name, advice = KINDS[event.kind], _ADVICE[event.kind]
+    if event.open and event.kind == "spike":
+        name, advice = _OPEN_SPIKE
     if event.kind == "missing_steps":
         what = f"{span}: no rows, against a cadence that never had such a gap."
     elif event.kind == "gradient":
-        what = f"{span}: {KINDS[event.kind]} ({event.loss:.3g} where {event.expected:.3g} was usual)."
+        what = f"{span}: {name} ({event.loss:.3g} where {event.expected:.3g} was usual)."
     elif event.kind in ("rewind", "nonfinite", "frozen"):
-        what = f"{span}: {KINDS[event.kind]}."
+        what = f"{span}: {name}."
     else:
         size = f"{event.magnitude:+.3g} nats ({abs(event.magnitude_sd):.1f} sd)"
         at = f" where {event.expected:.4g} was expected" if event.kind != "variance" else " in the noise"
         sure = f", {100 * min(event.probability, 0.99):.0f} % sure of the kind" if event.probability < 0.9 else ""
-        what = f"{span}: {KINDS[event.kind]}, {size}{at}{sure}."
+        what = f"{span}: {name}, {size}{at}{sure}."
     cost = ""
     if event.kind in HARMFUL and event.severity == event.severity and event.severity > 0:
         cost = (
             f" As it stands the run is {event.severity:.3g} nats worse "
             f"(90 % {event.severity_lo90:.3g} to {event.severity_hi90:.3g})."
         )
-    advice = _ADVICE[event.kind].format(start=f"{event.start_step:,.0f}", end=f"{event.end_step:,.0f}")
+    advice = advice.format(start=f"{event.start_step:,.0f}", end=f"{event.end_step:,.0f}")
     doubt = "" if whose else " There is one sibling only: which of the two runs it belongs to cannot be told yet."
     return f"{what}{cost}{doubt} {advice}"
 

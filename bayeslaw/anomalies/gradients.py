@@ -36,6 +36,11 @@ class Gradients:
             return []
         return [_event(run, step, log, told.expected, told.z, told.total)]
 
+    def back(self, run: str) -> None:
+        """The run was restarted from an earlier step."""
+        if run in self.runs:
+            self.runs[run].back(None)
+
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""
         return {run: live.to_json() for run, live in self.runs.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,19 @@ _STATE = ("position", "usual", "level", "slope", "active", "active_rows", "recen
 _OF_NOISE = ("rows", "scale2", "low", "high", "mean", "wander")
 _OF_PAIR = ("rows", "level", "slope", "scale2", "mean", "recent", "response", "sib_level", "shock2", "typical",
             "peak", "lr", "steady", "away")  # fmt: skip
+
+
+class Mark(NamedTuple):
+    """Where the levels were after a row: log-position, level and slope, and level and slope against each sibling."""
+
+    position: float
+    level: float
+    slope: float
+    pairs: list[tuple[float, float]]
+
+    def of(self, kept: Sequence[int]) -> Mark:
+        """The same of some of the siblings."""
+        return self._replace(pairs=[self.pairs[k] for k in kept if k < len(self.pairs)])
 
 
 class Live:
@@ -89,6 +102,28 @@ class Live:
         self.position, self.age, self.steady = at, self.age + 1.0, self.steady + 1.0
         own.rows += 1.0
         return Judged(expected, sd, z, total, kind, alarm, self.active > 0, shared, math.sqrt(own.scale2))
+
+    def mark(self, siblings: int) -> Mark:
+        """Where the levels are, those of the first ``siblings`` siblings with them."""
+        pairs = [(p.level, p.slope) for p in self.siblings.pairs[:siblings]]
+        return Mark(self.position, self.level, self.slope, pairs)
+
+    def back(self, mark: Mark | None) -> None:
+        """The run goes on from an earlier place, whose levels ``mark`` has; without it they are found anew.
+
+        What is known of the noise stays; an event that was open is over.
+        """
+        self.active = self.active_rows = self.recent = self.recent_raw = self.recent_pair = 0.0
+        self.detectors = np.zeros(evidence.N_DETECTORS)
+        known = [] if mark is None else mark.pairs
+        for p, (level, slope) in zip(self.siblings.pairs, known, strict=False):
+            p.level, p.slope = level, slope
+        for p in self.siblings.pairs[len(known) :]:
+            p.steady = 0.0
+        if mark is None:
+            self.position, self.age = math.nan, 0.0
+        else:
+            self.position, self.level, self.slope = mark[:3]
 
     def _events(self, alarm: bool, z: float, residual: float, contrast: float, tolerance: float) -> bool:
         """As ``Bank._events``; returns whether an event closed that leaves the level where it now is."""

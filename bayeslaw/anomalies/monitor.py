@@ -11,6 +11,7 @@ Rows of one run may come late, twice, or again after a restart:
 from __future__ import annotations
 
 import bisect
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 #: rows between two looks for siblings, and running runs that are compared with at one look
 LOOK_EVERY, AT_ONCE = 100, 16
 #: version of the saved state
-VERSION = 4
+VERSION = 5
 
 
 class Monitor:
@@ -44,7 +45,8 @@ class Monitor:
     the two an event belongs to; ``anomalies``, which sees both, can.
 
     ``push`` takes one row, ``feed`` many; both return the events that opened or were settled by them. An event is
-    reported when it opens (``open`` true) and once more when it is settled, with the same ``run`` and ``seen_at``.
+    reported when it opens (``open`` true), again where its rows make it another kind, and once more when it is settled,
+    always with the same ``run`` and ``seen_at``.
     """
 
     def __init__(self, rate: float = 1e-4, siblings: Runs | None = None, patience: int = 8) -> None:
@@ -115,9 +117,7 @@ class Monitor:
             raise DataError(f"Run {run!r}: a row came with step {step}. Every row of a stream needs its step.")
         if step <= 0:
             return []
-        x = step if tokens is None or not tokens > 0 else float(tokens)
-        nan = math.nan
-        row = (step, loss, x, nan if grad_norm is None else float(grad_norm), nan if lr is None else float(lr))
+        row = (step, loss, _known(tokens), _known(grad_norm), _known(lr))
         stream = self._streams.get(run)
         if stream is None:
             stream = self._streams[run] = Stream(run, self.rate)
@@ -147,8 +147,7 @@ class Monitor:
         if stream.back and step <= stream.back[-1][0]:
             stream.back = []
         stream.back.append(row)
-        # stragglers fill steps that were never seen; a restart writes steps again
-        if len(stream.back) < 2 or not any(b[0] in stream.by_step for b in stream.back):
+        if not self._restarted(stream):
             return []
         start, rows, stream.back = stream.back[0][0], list(stream.back), []
         nan = math.nan
@@ -157,15 +156,28 @@ class Monitor:
             rows[-1][0], False,
         )  # fmt: skip
         event = Event(**{**event.record(), "message": sentence(event)})
-        stream.forget(start)
-        found = [event]
+        found = [*stream.forget(start), event]
+        self._gradients.back(stream.run)
         for row in rows:
             found += self._arrive(stream.run, *row)
         return found
 
-    def _judge(self, stream: Stream, step: float, loss: float, x: float, grad_norm: float, lr: float) -> list[Event]:
+    def _restarted(self, stream: Stream) -> bool:
+        """Whether the rows that came behind the last say so: stragglers fill steps that were never seen, a restart
+        writes steps again, or many in order that are too old to be remembered."""
+        back = stream.back
+        if len(back) < 2:
+            return False
+        # those between the first and the last were looked at when they came
+        again = back[0][0] in stream.by_step or back[-1][0] in stream.by_step
+        return again or (len(back) > self.patience and back[-1][0] < stream.past[0][0])
+
+    def _judge(
+        self, stream: Stream, step: float, loss: float, tokens: float, grad_norm: float, lr: float
+    ) -> list[Event]:
         """A row's turn has come: it is judged against what its siblings had by now."""
         stream.note(step, loss, lr)
+        x = stream.place(step, tokens)
         if stream.rows % LOOK_EVERY == 0:
             self._look_for_siblings(stream)
         others = others_lr = None
@@ -179,7 +191,7 @@ class Monitor:
         finite = math.isfinite(loss)
         found = stream.judge(step, loss, x, others, lr, others_lr) if finite else []
         if math.isfinite(grad_norm):
-            found += self._gradients.judge(stream.run, step, max(stream.top, x), grad_norm)
+            found += self._gradients.judge(stream.run, step, x, grad_norm)
         return found if finite else found + stream.tracker.nonfinite(step)
 
     def _look_for_siblings(self, stream: Stream) -> None:
@@ -225,9 +237,24 @@ class Monitor:
                 f"delete it to start over."
             )
         new = cls(data["rate"], siblings, data["patience"])
-        new._gradients.restore(data["gradients"])
-        there = {*new._tables, *data["streams"]}
-        for name, saved in data["streams"].items():
-            stream = new._streams[name] = Stream.from_json(name, new.rate, saved)
-            stream.siblings = [s for s in stream.siblings if s[0] in there]
+        new._restore(data)
         return new
+
+    def copy(self) -> Monitor:
+        """One that knows the same and goes on by itself."""
+        new = Monitor(self.rate, None, self.patience)
+        new._known, new._tables = self._known, self._tables
+        new._restore(json.loads(json.dumps(self.to_json())))
+        return new
+
+    def _restore(self, data: Mapping[str, Any]) -> None:
+        self._gradients.restore(data["gradients"])
+        there = {*self._tables, *data["streams"]}
+        for name, saved in data["streams"].items():
+            stream = self._streams[name] = Stream.from_json(name, self.rate, saved)
+            stream.keep_siblings(there)
+
+
+def _known(value: float | None) -> float:
+    """A number, NaN where there is none."""
+    return math.nan if value is None else float(value)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SLOW = ("level_up", "level_down", "drift", "drift_down", "plateau", "divergence", "repeated_data")
 #: a loss this many own sd off the run's curve which its siblings explain is named a hard batch
 HARD = 8.0
+#: what needs no noise model
+STRUCTURAL = ("nonfinite", "frozen", "missing_steps")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -215,15 +217,15 @@ def _pass(
 
 def _settled(events: list[Event]) -> list[Event]:
     """The last word on each event; those that a structural event explains are left out."""
-    last: dict[tuple[bool, float], Event] = {}
+    last: dict[tuple[str, float], Event] = {}
     for event in events:
-        structural = event.kind in ("nonfinite", "frozen", "missing_steps")
-        last[structural, event.seen_at] = event
+        # the kind of a departure may change from one word to the next
+        last[event.kind if event.kind in STRUCTURAL else "", event.seen_at] = event
     final = list(last.values())
     frozen = [e for e in final if e.kind == "frozen"]
     return [
         e for e in final
-        if e.kind in ("frozen", "nonfinite", "missing_steps")
+        if e.kind in STRUCTURAL
         or not any(f.start_step <= e.start_step <= f.end_step + 1 for f in frozen)
     ]  # fmt: skip
 

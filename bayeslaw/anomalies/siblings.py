@@ -49,6 +49,10 @@ class Siblings:
         self.seen: list[Pair] = []
         self.near, self.fade = (math.inf, math.inf), 1.0
 
+    def keep(self, kept: Sequence[int]) -> None:
+        """Leave out all siblings but those at these places."""
+        self.pairs = [self.pairs[k] for k in kept] + [Pair() for _ in range(len(self.pairs) - len(kept))]
+
     def compare(self, loss: float, hop: float, others: Sequence[float]) -> tuple[float, float, int, float, float]:
         """As ``contrast.compare``: mean, its sd, how many siblings, their scatter, and how far they have moved apart.
 

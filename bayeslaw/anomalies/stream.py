@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 
 from bayeslaw.anomalies.events import Event
-from bayeslaw.anomalies.live import Live
+from bayeslaw.anomalies.live import Live, Mark
 from bayeslaw.anomalies.shocks import MOST, Curve
 from bayeslaw.anomalies.tracker import Row, Tracker
 
-#: a row as it arrives: step, loss, position, gradient norm and learning rate, the last two NaN where unknown
+#: a row as it arrives: step, loss, tokens, gradient norm and learning rate, the last three NaN where unknown
 Arrived = tuple[float, float, float, float, float]
 #: rows of each run remembered for alignment and for recognizing duplicates
 REMEMBERED = 2000
+#: rows between two marks of where the levels were, which a run that is restarted goes back to
+MARKED = 20
 
 
 class Stream:
@@ -25,7 +28,10 @@ class Stream:
     def __init__(self, run: str, rate: float) -> None:
         self.run = run
         self.live = Live(MOST, rate)
-        self.top = 0.0
+        #: position of the last row, its step, and whether positions are tokens
+        self.x, self.at, self.in_tokens = 0.0, 0.0, False
+        #: step, position and levels of some rows remembered
+        self.marks: deque[tuple[float, float, Mark]] = deque(maxlen=REMEMBERED // MARKED)
         self.tracker = Tracker(run, rate)
         self.waiting: list[Arrived] = []
         #: step, loss and learning rate of the last rows, and the two by step
@@ -51,33 +57,66 @@ class Stream:
             self.lr_by_step.pop(self.past[0][0], None)
         self.past.append((step, loss, lr))
         self._keep(step, loss, lr)
+        if self.rows % MARKED == 0 and self.x > 0:
+            self.marks.append((self.at, self.x, self.live.mark(len(self.siblings))))
 
     def _keep(self, step: float, loss: float, lr: float) -> None:
         self.by_step[step] = loss
         if lr == lr:
             self.lr_by_step[step] = lr
 
-    def forget(self, start: float) -> None:
-        """The run went back to ``start``: its rows from there on are no longer its own."""
+    def place(self, step: float, tokens: float) -> float:
+        """Position of a row whose turn has come: its tokens if the run's first row had them, else its step.
+
+        Tokens that are missing, or no more than before (logs round them), advance as the steps do.
+        """
+        if self.x == 0:
+            self.in_tokens = tokens > 0
+        if not self.in_tokens:
+            self.x = step
+        elif tokens > self.x:
+            self.x = tokens
+        else:
+            self.x *= step / self.at
+        self.at = step
+        return self.x
+
+    def forget(self, start: float) -> list[Event]:
+        """The run went back to ``start``: its rows from there on are no longer its own, and an open event has ended."""
         for late in [s for s in self.by_step if s >= start]:
             del self.by_step[late]
             self.lr_by_step.pop(late, None)
         self.past = deque((p for p in self.past if p[0] < start), maxlen=REMEMBERED)
         self.waiting = []
         self.last = max((p[0] for p in self.past), default=start - max(self.usual, 1.0))
-        self.tracker.structure.step = self.last
+        while self.marks and self.marks[-1][0] >= start:
+            self.marks.pop()
+        mark = None
+        if self.marks:
+            self.at, self.x, mark = self.marks[-1]
+        else:
+            self.x = 0.0
+        self.live.back(mark)
+        return self.tracker.back(start, self.last)
 
     def judge(
         self, step: float, loss: float, x: float, others: list[float] | None, lr: float, others_lr: list[float] | None
     ) -> list[Event]:
         """Advance by one finite row at position ``x``; ``others`` are the siblings' losses known by now, or NaN, ``lr``
         and ``others_lr`` learning rates."""
-        # a restarted run is judged against the level it had; its position never goes back
-        self.top = max(self.top, x)
-        told = self.live.step(loss, self.top, others, lr, others_lr)
+        told = self.live.step(loss, x, others, lr, others_lr)
         count = sum(y == y for y in others) if others is not None and told.shared else 0
         row = Row(step, loss, told.expected, told.scale, told.z, count)
         return self.tracker.push(row, told.own_scale, told.alarm, told.active, told.total, told.kind)
+
+    def keep_siblings(self, names: Container[str]) -> None:
+        """Leave out siblings that are no longer there, with all that was learned of them."""
+        kept = [k for k, (name, _) in enumerate(self.siblings) if name in names]
+        if len(kept) == len(self.siblings):
+            return
+        self.siblings = [self.siblings[k] for k in kept]
+        self.live.siblings.keep(kept)
+        self.marks = deque(((at, x, mark.of(kept)) for at, x, mark in self.marks), maxlen=self.marks.maxlen)
 
     @property
     def known(self) -> tuple[dict[float, float], dict[float, float]]:
@@ -92,7 +131,8 @@ class Stream:
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""
         return {
-            "top": self.top, "live": self.live.to_json(), "tracker": self.tracker.to_json(), "waiting": self.waiting,
+            "x": self.x, "at": self.at, "in_tokens": self.in_tokens, "marks": list(self.marks),
+            "live": self.live.to_json(), "tracker": self.tracker.to_json(), "waiting": self.waiting,
             "past": list(self.past), "last": self.last, "usual": self.usual, "back": self.back,
             "siblings": self.siblings, "rows": self.rows,
         }  # fmt: skip
@@ -107,7 +147,9 @@ class Stream:
         for p in data["past"]:
             new.past.append((p[0], p[1], p[2]))
             new._keep(*p)
-        new.top, new.last, new.usual, new.rows = data["top"], data["last"], data["usual"], data["rows"]
+        for name in ("x", "at", "in_tokens", "last", "usual", "rows"):
+            setattr(new, name, data[name])
+        new.marks.extend((at, x, Mark(*mark)) for at, x, mark in data["marks"])
         new.back = [tuple(b) for b in data["back"]]
         new.siblings = [(s[0], s[1]) for s in data["siblings"]]
         return new

@@ -51,7 +51,16 @@ class Structure:
         if not math.isnan(self.bad_from):
             out.append(self._make("nonfinite", self.bad_from, self.bad_to, self.bad_from, 30.0, True))
         if not math.isnan(self.frozen_seen):
-            out.append(self._make("frozen", self.same_from, self.step, self.frozen_seen, self.same_evidence, True))
+            out.append(self._frozen_event(True))
+        return out
+
+    def back(self, last: float) -> list[Event]:
+        """The run went back behind the row of step ``last``: what is open has ended."""
+        out = self._end_nonfinite()
+        if not math.isnan(self.frozen_seen):
+            out.append(self._frozen_event(False))
+        self.same_from, self.same_rows, self.same_evidence, self.frozen_seen = NAN, 0, 0.0, NAN
+        self.step, self.loss = last, NAN
         return out
 
     def _end_nonfinite(self) -> list[Event]:
@@ -79,7 +88,7 @@ class Structure:
                 self.quantum = min(self.quantum, change)
             out = []
             if not math.isnan(self.frozen_seen):
-                out = [self._make("frozen", self.same_from, self.step, self.frozen_seen, self.same_evidence, False)]
+                out = [self._frozen_event(False)]
             self.same_from, self.same_rows, self.same_evidence, self.frozen_seen = step, 1, 0.0, NAN
             return out
         self.same_rows += 1
@@ -92,6 +101,9 @@ class Structure:
             self.frozen_seen = step
             return [self._make("frozen", self.same_from, step, step, self.same_evidence, True)]
         return []
+
+    def _frozen_event(self, is_open: bool) -> Event:
+        return self._make("frozen", self.same_from, self.step, self.frozen_seen, self.same_evidence, is_open)
 
     def _make(self, kind: str, start: float, end: float, seen: float, evidence: float, is_open: bool) -> Event:
         event = Event(

@@ -56,7 +56,8 @@ class Tail:
         except FileNotFoundError:
             return
         if inode != self.inode:
-            self.inode, self.offset, self.head, self.head_size, self.header = inode, 0, "", 0, None
+            self.inode, self.head, self.head_size = inode, "", 0
+            self._anew()
         yield from self._read(self.path)
 
     def _rotated(self) -> Path | None:
@@ -90,7 +91,7 @@ class Tail:
                 end = block.rfind(b"\n") + 1
                 if end == 0:
                     return
-                lines = block[:end].decode("utf-8", errors="replace").splitlines()
+                lines = block[:end].decode("utf-8", errors="replace").split("\n")
                 self.offset += end
                 file.seek(self.offset)
                 yield tuple(row for row in map(self._row, lines) if row is not None)
@@ -101,9 +102,13 @@ class Tail:
         begin = file.read(HEAD)
         known = begin[: self.head_size]
         if size < self.offset or (self.head_size and _hash(known) != self.head):
-            self.offset, self.header = 0, None
+            self._anew()
         self.head_size = len(begin)
         self.head = _hash(begin)
+
+    def _anew(self) -> None:
+        """Read from the beginning of a file that may be of another kind."""
+        self.offset, self.header, self.json = 0, None, False
 
     def _row(self, line: str) -> dict[str, Any] | None:
         line = line.strip("\r\n")

@@ -19,6 +19,13 @@ from bayeslaw.anomalies.structure import Structure
 HISTORY, GRACE, MOST = 128, 12, 1000
 #: rows before an event that tell where the curve was; standard errors off zero that make it plain
 BEFORE, LAGS = 20, 4.0
+#: rows after an event opened at which its kind is looked at again, and told where it has surely changed. Between the
+#: first two, what is left of a spike that will recover looks like one that stays
+LOOKS, SURE = (5, 60, 200), 0.9
+#: after so many rows within so many sd, so many beyond so many, all on one side, are an event of their own
+CALM, LOUD = (8, 3.0), (3, 4.0)
+#: sd of the run's own noise by which a loss climbs each row that diverges; slower, it drifts
+CLIMB = 0.25
 #: sd of the run's own noise beyond which its curve alone shows that an event is its own
 OWN = 4.0
 #: by how much the level before an event may be off, in sd of the noise (benchmarks/anomaly_families.py, sizes)
@@ -50,6 +57,7 @@ class Tracker:
         self.hint = ""
         self.grace = -1
         self.own_scale = 0.0
+        self.since, self.told = 0, ""
         self.structure = Structure(run, rate)
 
     @property
@@ -63,12 +71,16 @@ class Tracker:
         if not self.rows:
             if alarm:
                 self.own_scale = own_scale
-                self._open(row, total, hint)
-                out.append(self._event(True))
+                out.append(self._open(row, total, hint))
             self.history.append(row)
             return out
         if len(self.rows) < MOST:
             self.rows.append(row)
+        self.since += 1
+        if self._another():
+            out += self._split(total)
+        elif self.since in LOOKS:
+            out += self._looked_at()
         if alarm or active:
             self.grace = -1
             self.evidence = max(self.evidence, total)
@@ -96,14 +108,48 @@ class Tracker:
         self.rows, self.grace = [], -1
         return event
 
-    def _open(self, row: Row, total: float, hint: str) -> None:
+    def back(self, start: float, last: float) -> list[Event]:
+        """The run went back to ``start``, behind the row of step ``last``: what is open has ended."""
+        out = [self.settle()] if self.rows else []
+        self.history = deque((r for r in self.history if r.step < start), maxlen=HISTORY)
+        return out + self.structure.back(last)
+
+    def _open(self, row: Row, total: float, hint: str) -> Event:
         before = list(self.history)
         z = np.array([r.z for r in before] + [row.z])
         onset = _onset(z, "point" if abs(row.z) > 5.0 else hint)
         start = max(0, onset - BEFORE)
-        self.rows = [*before[start:], row]
-        self.lead = onset - start
-        self.seen_at, self.evidence, self.hint, self.grace = row.step, total, hint, -1
+        return self._begin([*before[start:], row], onset - start, total, hint)
+
+    def _begin(self, rows: list[Row], lead: int, total: float, hint: str) -> Event:
+        self.rows, self.lead, self.since = rows, lead, 0
+        self.seen_at, self.evidence, self.hint, self.grace = rows[-1].step, total, hint, -1
+        event = self._event(True)
+        self.told = event.kind
+        return event
+
+    def _looked_at(self) -> list[Event]:
+        """The open event once more, if its rows since make it surely another kind than was told."""
+        event = self._event(True)
+        if event.kind == self.told or event.probability < SURE:
+            return []
+        self.told = event.kind
+        return [event]
+
+    def _another(self) -> bool:
+        """Whether the last rows leave a curve to which the open event had come back."""
+        last, quiet = self.rows[-LOUD[0] :], self.rows[-LOUD[0] - CALM[0] : -LOUD[0]]
+        if len(self.rows) <= self.lead + LOUD[0] + CALM[0]:
+            return False
+        away = min(r.z for r in last) > LOUD[1] or max(r.z for r in last) < -LOUD[1]
+        return away and all(abs(r.z) < CALM[1] for r in quiet)
+
+    def _split(self, total: float) -> list[Event]:
+        """What was open has ended, and the last rows open an event of their own."""
+        rows = self.rows
+        self.rows = rows[: -LOUD[0]]
+        ended = self.settle()
+        return [ended, self._begin(rows[-LOUD[0] - CALM[0] :], CALM[0], total, "up" if rows[-1].z > 0 else "down")]
 
     def _event(self, is_open: bool) -> Event:
         rows = self.rows
@@ -113,7 +159,7 @@ class Tracker:
         residual -= lag
         scale = np.array([r.scale for r in rows])
         verdict = classify(residual, scale, self.lead, correlated=LEVEL)
-        kind = _name(verdict, rows, self.lead)
+        kind = _name(verdict, rows, self.lead, self.own_scale)
         peak = rows[verdict.peak]
         severity, low, high = _severity(kind, verdict)
         event = Event(
@@ -133,7 +179,7 @@ class Tracker:
             "run": self.run, "rate": self.rate, "history": [list(r) for r in self.history],
             "rows": [list(r) for r in self.rows], "lead": self.lead, "seen_at": self.seen_at,
             "evidence": self.evidence, "hint": self.hint, "grace": self.grace,
-            "own_scale": self.own_scale, "structure": self.structure.to_json(),
+            "own_scale": self.own_scale, "since": self.since, "told": self.told, "structure": self.structure.to_json(),
         }  # fmt: skip
 
     @classmethod
@@ -142,7 +188,7 @@ class Tracker:
         new = cls(data["run"], data["rate"])
         new.history.extend(Row(*r) for r in data["history"])
         new.rows = [Row(*r) for r in data["rows"]]
-        for name in ("lead", "seen_at", "evidence", "hint", "grace", "own_scale"):
+        for name in ("lead", "seen_at", "evidence", "hint", "grace", "own_scale", "since", "told"):
             setattr(new, name, data[name])
         new.structure = Structure.from_json(data["structure"])
         return new
@@ -177,8 +223,10 @@ def _onset(z: np.ndarray, hint: str) -> int:
     return int(np.argmax(np.cumsum(gains[::-1])[::-1]))
 
 
-def _name(verdict: Verdict, rows: list[Row], lead: int) -> str:
+def _name(verdict: Verdict, rows: list[Row], lead: int, own_scale: float) -> str:
     kind = verdict.kind
+    if kind in ("level", "drift") and _climbs(rows[lead:], own_scale):
+        return "divergence"
     if kind == "level":
         return "level_up" if verdict.magnitude > 0 else "level_down"
     if kind == "drift":
@@ -186,6 +234,16 @@ def _name(verdict: Verdict, rows: list[Row], lead: int) -> str:
             return "drift_down"
         return "plateau" if _flat(rows[lead:], verdict.magnitude) else "drift"
     return kind
+
+
+def _climbs(rows: list[Row], own_scale: float) -> bool:
+    """Whether the loss leaves what was expected fast, and no more slowly in the end."""
+    third = len(rows) // 3
+    if third < 4:
+        return False
+    off = np.array([r.loss - r.expected for r in rows])
+    first, middle, last = off[:third].mean(), off[third:-third].mean(), off[-third:].mean()
+    return bool(last - first > CLIMB * own_scale * (len(rows) - third) and last - middle > 0.4 * (middle - first))
 
 
 def _flat(rows: list[Row], magnitude: float) -> bool:

@@ -70,9 +70,7 @@ class Watch:
 
     def finish(self) -> list[Event]:
         """What is open when watching ends; reported but not saved, for the file may still grow."""
-        spare = Monitor.from_json(json.loads(json.dumps(self.monitor.to_json())))
-        spare._known, spare._tables = self.monitor._known, self.monitor._tables
-        return spare.finish()
+        return self.monitor.copy().finish()
 
     def _save(self, events: list[Event]) -> None:
         if events:
@@ -113,7 +111,12 @@ class Watch:
             raise FileError(
                 f"{self.state} is not a watcher's state ({error}). Name another with --state, or delete it."
             ) from None
-        self.monitor = Monitor.from_json(saved, siblings)
+        asked, self.monitor = self.monitor.rate, Monitor.from_json(saved, siblings)
+        if self.monitor.rate != asked:
+            raise FileError(
+                f"{self.state} is of a watcher asked for {1e4 * self.monitor.rate:g} false alarms in 10,000 steps; now "
+                f"{1e4 * asked:g} are asked for. Ask for the same, or name other files for events and state."
+            )
 
     def _cut(self) -> None:
         """Take back what was appended after the last save."""

@@ -1,10 +1,13 @@
 """The picture of a run's events, and `bayeslaw anomalies`."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayeslaw.cli.anomalies import anomalies as command
 from bayeslaw.errors import DataError
@@ -28,6 +31,52 @@ def test_picture(frame, found):
     assert any("spike" in text.get_text() for text in top.texts)
     with pytest.raises(DataError, match="no judged run"):
         plot_anomalies(result, "nobody")
+
+
+def test_words_stand_above_the_axes_at_their_own_lines(frame, found):
+    result = found(frame)
+    starts = [400, 402, 410, 430, 496]
+    rows = [result.frame.iloc[0].to_dict() | {"start_step": at, "end_step": at, "magnitude": 6.0 + at} for at in starts]
+    figure = plot_anomalies(replace(result, frame=pd.DataFrame(rows)))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer, top = canvas.get_renderer(), figure.axes[0]
+    words = {int(text.xy[0]): text.get_window_extent(renderer) for text in top.texts if text.get_text()}
+    assert sorted(words) == starts
+    lines = {at: top.transData.transform((at, 0))[0] for at in starts}
+    for at, box in words.items():
+        assert box.y0 >= top.get_window_extent(renderer).y1
+        assert lines[at] <= box.x0 <= lines[at] + 10
+        assert box.x1 <= figure.bbox.x1
+        for other in starts:
+            assert other == at or not box.overlaps(words[other])
+            # the stroke of another event ends beneath these words, or stands beside them
+            assert not box.x0 < lines[other] < box.x1 or words[other].y1 <= box.y0
+
+
+def test_the_band_can_be_seen_around_the_losses(frame, found):
+    result = found(frame)
+    band, *edges = (artist for artist in figure_top(result) if artist.get_zorder() in (1.5, 3))
+    (losses,) = (artist for artist in figure_top(result) if artist.get_label() == "loss")
+    assert len(edges) == 2
+    assert band.get_zorder() < losses.get_zorder() < edges[0].get_zorder()
+    many = {name: pd.concat([rows] * 4, ignore_index=True) for name, rows in result.rows.items()}
+    for rows in many.values():
+        rows["step"] = np.arange(1, len(rows) + 1)
+    figure = plot_anomalies(replace(result, rows=many))
+    words = figure.axes[0].get_legend().get_texts()[0].get_text()
+    assert words == "expected from its siblings' losses, 90 % band (around each 4 rows)"
+    # no row's own band leaves what is drawn
+    rows = many["r0"]
+    low, high = (line.get_ydata() for line in figure.axes[0].lines if line.get_zorder() == 3)
+    stretch = np.arange(len(rows)) // 4
+    assert (low[stretch] <= rows["expected"] - 1.644 * rows["scale"]).all()
+    assert (high[stretch] >= rows["expected"] + 1.644 * rows["scale"]).all()
+
+
+def figure_top(result):
+    top = plot_anomalies(result).axes[0]
+    return [*top.collections, *top.lines]
 
 
 def test_command(frame, tmp_path):

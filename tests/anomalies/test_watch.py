@@ -178,3 +178,49 @@ def test_once_wants_a_file(tmp_path):
     assert done.returncode == 2
     assert "There is no file" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_another_rate_than_the_saved_one_is_refused(frame, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(lines(frame, 0, 300))
+    drain(watch(path, rate=1e-3))
+    with pytest.raises(FileError, match="asked for 10 false alarms in 10,000 steps; now 1 are"):
+        watch(path)
+    assert watch(path, rate=1e-3).monitor.rate == 1e-3
+
+
+def test_rows_that_wait_when_watching_ends_are_judged_with_the_recorded_siblings(make_family, tmp_path):
+    from bayeslaw.data.runs import Runs
+
+    made = make_family(3, 620)
+    mine = made[made["run"] == "r0"].copy()
+    mine.loc[mine["step"] > 610, "loss"] += 0.1
+    gap = mine[(mine["step"] != 611) & (mine["step"] < 620)]  # what follows a gap waits
+    path = tmp_path / "log.csv"
+    path.write_text(gap.to_csv(index=False))
+    watcher = watch(path, siblings=Runs.from_frame(made[made["run"] != "r0"]))
+    assert drain(watcher) == []
+    assert [(e.kind, e.siblings) for e in watcher.finish()[-1:]] == [("level_up", 2)]
+    # and the watcher itself goes on as if nothing had been asked
+    assert len(watcher.monitor._streams["r0"].waiting) == 8
+
+
+def test_a_line_separator_inside_a_string_ends_no_row(tmp_path):
+    path = tmp_path / "log.jsonl"
+    rows = [{"step": k, "loss": 3.0 + 0.01 * (k % 7), "note": "a\u2028b"} for k in range(1, 30)]
+    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
+    watcher = watch(path)
+    drain(watcher)
+    assert watcher.tail.skipped == 0
+    assert watcher.monitor._streams["log"].rows == 29
+
+
+def test_a_log_may_turn_from_json_lines_to_csv(frame, tmp_path):
+    path = tmp_path / "log"
+    path.write_text("".join(json.dumps({"step": k, "loss": 3.0}) + "\n" for k in range(1, 9)))
+    watcher = watch(path)
+    drain(watcher)
+    path.write_text(frame.iloc[8:20].to_csv(index=False))
+    drain(watcher)
+    assert watcher.tail.skipped == 0
+    assert watcher.monitor._streams["r0"].rows == 12
