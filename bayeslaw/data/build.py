@@ -11,6 +11,7 @@ import pandas as pd
 from bayeslaw.data import columns as names
 from bayeslaw.data import units
 from bayeslaw.data.cells import as_numbers, check_range
+from bayeslaw.data.counters import check_tokens
 from bayeslaw.data.facts import facts_frame
 from bayeslaw.data.settle import check_identity, settle
 from bayeslaw.data.table import Remark, Table, column
@@ -44,6 +45,7 @@ def build(
         if (name in names.CANONICAL and name not in names.TEXT) or names.GATE.fullmatch(name):
             check_range(_without_start(frame, name), name, where)
     check_identity(frame, where)
+    check_tokens(frame, where)
     kept, facts = settle(frame, empty, need_loss)
     if batch_tokens is not None:
         facts += _derived(frame)
@@ -215,7 +217,9 @@ def _derive_tokens(
     size = units.parse(batch_tokens, "batch_tokens")
     if size <= 0:
         raise DataError(f"batch_tokens is {batch_tokens!r}, but an optimizer step consumes more than 0 tokens.")
-    if "tokens" in frame and frame["tokens"].notna().to_numpy().any():
+    own = frame["tokens"].dropna().to_numpy() if "tokens" in frame else np.zeros(0)
+    # tokens of one step are no tokens of the run's own
+    if len(own) and not (own == size).all():
         raise DataError(
             f"batch_tokens={batch_tokens!r} was given, but the table has tokens of its own "
             f"({where(int(np.argmax(frame['tokens'].notna())))}: {frame['tokens'].dropna().iloc[0]:g}). "

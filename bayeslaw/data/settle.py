@@ -16,6 +16,8 @@ from bayeslaw.errors import DataError, DataWarning
 
 HIGH_LOSS = 15.0
 CONSTANT_ROWS = 8
+#: rows that a resume at a run's first step must have written again to be warned of: its counter may have begun anew
+ANEW = 10
 
 
 def check_identity(frame: pd.DataFrame, where: Callable[[int], str]) -> None:
@@ -61,14 +63,14 @@ def settle(frame: pd.DataFrame, empty: np.ndarray, need_loss: bool) -> tuple[np.
     lost = kept & np.isnan(x) & (axis[ids.curve] >= 0)
     ledger.add_rows("missing_axis", lost, "{n} with a loss but no step, the first at row {row}.")
     kept &= ~lost
-    kept &= ~_written_again(x, ids.curve, kept, ledger)
+    kept &= ~_written_again(x, loss, ids.curve, kept, ledger)
     zero = kept & (x == 0)
     ledger.add_rows("before_training", zero, "{n} at step 0, before any training: kept in the table, in no bin.")
     _check_losses(loss, kept, ids, ledger)
     return kept, ledger.entries
 
 
-def _written_again(x: np.ndarray, curve: np.ndarray, kept: np.ndarray, ledger: Ledger) -> np.ndarray:
+def _written_again(x: np.ndarray, loss: np.ndarray, curve: np.ndarray, kept: np.ndarray, ledger: Ledger) -> np.ndarray:
     """Rows that a resume or a second write at the same step replaced; the facts go to the ledger."""
     mask = np.zeros(len(x), bool)
     rows = np.flatnonzero(kept & np.isfinite(x))
@@ -89,6 +91,8 @@ def _written_again(x: np.ndarray, curve: np.ndarray, kept: np.ndarray, ledger: L
                 count,
                 f"Resumed at {v[lo + at]:g} (row {ledger.row[here]:,}): {what} written again and left out.",
             )
+            if count >= ANEW and v[lo + at] <= v[lo]:
+                _warn_if_anew(loss, rows[lo : lo + at + 1], count, hi - lo, ledger)
         if unsorted:
             ledger.add("unsorted", int(rows[lo]), hi - lo, "The rows are not in the order of the steps: sorted.")
     rows = rows[~mask[rows]]
@@ -99,6 +103,22 @@ def _written_again(x: np.ndarray, curve: np.ndarray, kept: np.ndarray, ledger: L
     double[rows[:-1][again]] = True
     ledger.add_rows("duplicate_step", double, "{n} written again later at the same step; the last one counts.")
     return mask | double
+
+
+def _warn_if_anew(loss: np.ndarray, rows: np.ndarray, count: int, whole: int, ledger: Ledger) -> None:
+    """A run that is back at its first step (the last of ``rows``) with a loss like its last, not like its first, has
+    gone on under a counter that began anew."""
+    first, before, here = loss[rows[[0, -2, -1]]]
+    if abs(here - first) < abs(here - before):
+        return
+    warnings.warn(
+        f"Run {ledger.names[ledger.run[rows[-1]]]!r}: after row {ledger.row[rows[-2]]:,} it is back at step "
+        f"{ledger.step[rows[-1]]:g} with a loss of {here:.4g}, where it began at {first:.4g}: its counter seems to "
+        f"have begun anew. {count:,} of its {whole:,} rows count as written again and are left out. Number the steps "
+        f"on, or name what followed as a run of its own.",
+        DataWarning,
+        stacklevel=2,
+    )
 
 
 def _check_losses(loss: np.ndarray, kept: np.ndarray, ids: Ids, ledger: Ledger) -> None:
