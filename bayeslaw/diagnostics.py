@@ -81,7 +81,7 @@ def check(
         fraction = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
     diverged = int(np.sum(fit.stats["diverging"]))
     full = float(np.mean(np.asarray(fit.stats["steps"]) >= MAX_STEPS))
-    longer = "Sample more: draws= (and warmup=) at twice the number."
+    longer = "Sample more: draws (and warm-up) at twice the number, draws= or --draws."
     rows = [
         ("R-hat", worst_rhat[0], "<=", rhat, "", worst_rhat[1],
          "The chains disagree. " + longer + " If it stays, the data do not settle this parameter: give it a tighter "
@@ -96,7 +96,7 @@ def check(
         ("tree depth", full, "<=", depth, "share of draws", "", "Draws are cut short and slow, not wrong. " + longer),
     ]  # fmt: skip
     if z.shape[0] < 2:
-        lone = "One chain cannot be checked against another: chains=4."
+        lone = "One chain cannot be checked against another: fit with four, chains=4 or --chains 4."
         rows[0] = ("R-hat", np.nan, "<=", rhat, "", "", lone)
     frame = pd.DataFrame(rows, columns=["test", "value", "relation", "threshold", "unit", "where", "remedy"])
     frame = frame.astype({"value": float, "threshold": float})

@@ -72,6 +72,17 @@ def test_bounds_are_in_order_and_are_the_draws_quantiles(band):
     assert (width(f) > curve_width(f)).all(), "a loss has noise that the curve has not"
 
 
+def test_the_median_is_smooth_and_splits_the_losses_evenly(toy_fit, band, rows):
+    np.testing.assert_array_equal(band.frame["median"], np.median(band.curve, axis=0))
+    below = (band.observed < band.frame["median"].to_numpy()).mean(axis=0)
+    np.testing.assert_allclose(below, 0.5, atol=4 * 0.5 / np.sqrt(DRAWS))
+    steps = np.geomspace(1000, 4000, 30)
+    median = forecast(toy_fit, rows("new", steps=steps), draws=DRAWS).frame["median"].to_numpy()
+    assert (np.diff(median) < 0).all()
+    bend = np.diff(np.log(median), 2)
+    assert np.abs(bend).max() < 3 * np.abs(np.diff(np.log(median))).max() / len(steps)
+
+
 def test_draws_are_positive_and_near_the_truth(band, truth):
     assert (band.observed > 0).all()
     assert (band.curve > 0).all()
@@ -147,7 +158,9 @@ def test_a_loss_column_is_not_looked_at(toy_fit, rows):
 
 def test_unseen_group_and_size(toy_fit, rows, band):
     at = pd.concat([rows("new"), rows("x", group="books"), rows("y", n_params=2e9), rows("z", "books", 2e9)])
-    found = forecast(toy_fit, at, draws=DRAWS).frame
+    made = forecast(toy_fit, at, draws=DRAWS)
+    assert "No run of group 'books' was fitted, so that its band is as wide as groups differ." in made.notes[0]
+    found = made.frame
     known, group, size, both = np.split(curve_width(found), 4)
     assert (group > known).all()
     assert (both > known).all()

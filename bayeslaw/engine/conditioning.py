@@ -16,7 +16,7 @@ import numpy as np
 
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, row_noise
-from bayeslaw.engine.predict import curve_draws
+from bayeslaw.engine.predict import curve_draws, leading
 from bayeslaw.engine.question import Question, asked, keys_of
 from bayeslaw.engine.weights import Draws, first, paths_of, weighted
 from bayeslaw.laws import Schedule
@@ -58,7 +58,7 @@ def _draw(question: Question, draws: Draws, rng: np.random.Generator) -> tuple[n
     """Draws of the curve and of a loss at every row, some series and at most ``MOST_ROWS`` rows of each at a time; and
     the rows' own share of what parts the two, the rest being misfit that neighbours have in common."""
     q, count = question, len(draws)
-    noise = rng.standard_normal((count, len(q.series), q.layout.effect_count))
+    noise = leading(rng, (count, len(q.series)), q.layout.effect_count)
     curve, sd = np.empty((count, len(q.target))), np.empty((count, len(q.target)))
     for which, pieces in _batches(q.code, count):
         part = q.series.iloc[which].reset_index(drop=True)

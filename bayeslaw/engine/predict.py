@@ -120,6 +120,12 @@ def _inside(data: Mapping[str, Any]) -> dict[str, Any]:
     return {k: data[k] for k in ("prior", "ref", "grid", "paths")}
 
 
+def leading(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> np.ndarray:
+    """Standard normals (*shape, count) of which the first do not change with ``count``: knots beyond the end of one
+    forecast leave the draws of what comes before as they are, so that two horizons can be compared draw by draw."""
+    return np.moveaxis(rng.standard_normal((count, *shape)), 0, -1)
+
+
 def together(
     layout: Layout,
     data: Mapping[str, Any],
@@ -134,7 +140,7 @@ def together(
     What needs the paths takes them as an argument: factorisations of many matrices that do not wait for one another,
     inside one program, can stop for ever in jaxlib's pool of threads (see ``linear.log_evidences``).
     """
-    noise = {path.name: rng.standard_normal((len(z), path.members, path.knots)) for path in layout.paths}
+    noise = {path.name: leading(rng, (len(z), path.members), path.knots) for path in layout.paths}
     found, paths = _together(layout)(z, dict(fresh), noise, {**_inside(data), "rows": dict(known)})
     return np.asarray(found), {name: np.asarray(value) for name, value in paths.items()}
 

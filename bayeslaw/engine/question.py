@@ -13,8 +13,9 @@ import pandas as pd
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, series_table, usable
 from bayeslaw.engine.budgets import with_budgets
+from bayeslaw.engine.covariates import fill_sizes, name_orders, need_axis, need_steps
 from bayeslaw.engine.layout import Layout
-from bayeslaw.engine.levels import COLUMN_OF_LEVEL, member_index, orders_of
+from bayeslaw.engine.levels import COLUMN_OF_LEVEL, member_index
 from bayeslaw.engine.rows import bucket, padded_rows, schedules_of
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Law, Schedule, get_law
@@ -62,14 +63,16 @@ def asked(
     """
     law = get_law(problem.layout.law)
     target = usable(law, at.frame, "rows to forecast")
-    _need_step(law, target)
+    need_steps(law, target)
+    need_axis(problem, target, "rows to forecast")
     if "budget" in problem.levels:
         target = with_budgets(target, problem.levels["budget"])
     series, code = series_table(target)
-    _name_orders(problem, series, given)
+    name_orders(problem, series, given)
+    fill_sizes(problem, series)
     known, from_given = _known(problem, series, given, notes)
     schedules = _schedules(law, problem, at, given, declared, notes)
-    extra = _members(problem, series)
+    extra = _members(problem, series, notes)
     layout, data = _reaching(problem, series, target, known)
     known_code = known["code"].to_numpy(int)
     question = Question(
@@ -105,17 +108,6 @@ def told_of(question: Question) -> Layout:
     return replace(q.layout, paths=tuple(paths))
 
 
-def _name_orders(problem: Problem, series: pd.DataFrame, given: Runs | None) -> None:
-    """The data order of every series: as it was fitted, else as its own rows say, else as those given do."""
-    fitted = dict(zip(problem.series["run"].astype(str), problem.series["order"], strict=True))
-    told = {} if given is None else orders_of(given.frame)
-    names = [
-        fitted.get(run, own if own.startswith("order ") else told.get(run, own))
-        for run, own in zip(series["run"].astype(str), series["order"], strict=True)
-    ]
-    series["order"] = np.array(names, object)
-
-
 def _reaching(problem: Problem, series: pd.DataFrame, *frames: pd.DataFrame) -> tuple[Layout, dict[str, Any]]:
     """The problem's layout and data with the knots of discrepancy and shared paths continued to all rows, and room for
     the paths of members that the fit did not see."""
@@ -142,11 +134,6 @@ def _continued(grid: dict[str, float], knots: int, log_x: np.ndarray) -> int:
     return 4 * math.ceil((knots + before + after) / 4)
 
 
-def _need_step(law: Any, frame: pd.DataFrame) -> None:
-    if "schedule" in law.covariates and ("step" not in frame or bool(frame["step"].isna().any())):
-        raise FitError(f"Law {law.name} forecasts along steps: the rows to forecast need a step column without gaps.")
-
-
 def _known(
     problem: Problem, series: pd.DataFrame, given: Runs | None, notes: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -164,6 +151,7 @@ def _known(
             )
         if asked.any():
             mine = given.where(asked)
+            need_axis(problem, mine.frame[mine.frame["kept"]], "given rows")
             bins = usable(get_law(problem.layout.law), mine.bins(max_bins=problem.max_bins).frame, "given rows").copy()
             bins["code"] = [place.get(key, -1) for key in keys_of(bins)]
             bins = bins[bins["code"] >= 0]
@@ -209,13 +197,30 @@ def _schedules(
     if missing:
         raise FitError(
             f"Law {law.name} needs the learning rate over the steps of run {missing[0]!r}: give at an lr column, or "
-            f"declare it: schedules={{{missing[0]!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
+            f"in Python declare it: schedules={{{missing[0]!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
         )
+    notes += _held(found, at)
     return found
 
 
-def _members(problem: Problem, series: pd.DataFrame) -> dict[str, int]:
-    """Places each series among its levels' members, those that the fit did not see last; how many those are."""
+def _held(schedules: Mapping[str, Schedule], at: Runs) -> list[str]:
+    """A sentence if rows are asked for that lie beyond what is known of a run's learning rate."""
+    last = at.frame.groupby("run", sort=False)["step"].max()
+    beyond = [str(run) for run, step in last.items() if step > schedules[str(run)].steps[-1]]
+    if not beyond:
+        return []
+    known = schedules[beyond[0]]
+    others = f", as are those of {len(beyond) - 1:,} other runs" if len(beyond) > 1 else ""
+    return [
+        f"The learning rate of run {beyond[0]!r} is known up to step {known.steps[-1]:,.0f}, where it is "
+        f"{known.rates[-1]:.3g}: from there on it was held{others}. Give at an lr column, or declare a schedule, if it "
+        f"goes elsewhere."
+    ]
+
+
+def _members(problem: Problem, series: pd.DataFrame, notes: list[str]) -> dict[str, int]:
+    """Places each series among its levels' members, those that the fit did not see last; how many those are. ``notes``
+    is told of groups among them: a name may be misspelt."""
     extra: dict[str, int] = {}
     for level, members in problem.levels.items():
         column = COLUMN_OF_LEVEL[level]
@@ -225,4 +230,9 @@ def _members(problem: Problem, series: pd.DataFrame) -> dict[str, int]:
         new = {value: len(members) + i for i, value in enumerate(dict.fromkeys(series.loc[index < 0, column]))}
         series[f"{level}_index"] = [new[v] if i < 0 else i for i, v in zip(index, series[column], strict=True)]
         extra[level] = len(new)
+        if level == "group" and new:
+            notes.append(
+                f"No run of group {next(iter(new))!r} was fitted, so that its band is as wide as groups differ. "
+                f"Fitted: {', '.join(map(repr, members[:5]))}{' ...' if len(members) > 5 else ''}."
+            )
     return extra

@@ -57,7 +57,8 @@ def schedules_of(
         if not known.any():
             raise FitError(
                 f"This model needs the learning rate over the steps of run {name!r}, and its lr or step column is "
-                f"{'empty' if logged else 'missing'}. Log it, or declare the schedule: "
+                f"{'empty' if logged else 'missing'}. Log it, name its column "
+                f"(--column lr=..., columns={{'lr': ...}}), or in Python declare the schedule: "
                 f"schedules={{{name!r}: 'wsd:peak=3e-4,total=24000,warmup=2000,decay=0.2'}}."
             )
         rows = rows.loc[known].drop_duplicates(["step"], keep="last").sort_values("step")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayeslaw.engine.predict import evidence_draws, together
+from bayeslaw.engine.predict import evidence_draws, leading, together
 from bayeslaw.engine.question import Question, everything, keys_of, told_of
 
 #: Pareto k above which importance weights are not to be trusted (Vehtari et al. 2024, arXiv 1507.02646)
@@ -82,7 +82,7 @@ def paths_of(question: Question, draws: Draws, rng: np.random.Generator) -> dict
     _, paths = _together(question, draws, everything(question), rng)
     for path in question.layout.paths:
         extra = path.members - paths[path.name].shape[1]
-        unknown = rng.standard_normal((len(draws), max(extra, 0), path.knots))
+        unknown = leading(rng, (len(draws), max(extra, 0)), path.knots)
         paths[path.name] = np.concatenate([paths[path.name], unknown], axis=1)
     return paths
 
