@@ -8,6 +8,8 @@ result.save("fit.backtest.json")
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +22,10 @@ from bayeslaw.backtest_work import Scored, Unit, run_unit
 from bayeslaw.baselines import BASELINES, get_baseline
 from bayeslaw.cards import Card, load_card
 from bayeslaw.data.runs import Runs
-from bayeslaw.errors import FitError
-from bayeslaw.fit import WARMUP
+from bayeslaw.errors import DataError, FitError
+from bayeslaw.fit import WARMUP, check_named
 from bayeslaw.laws import Schedule, get_law
-from bayeslaw.splits import Split, make_splits
+from bayeslaw.splits import Split, check_options, make_splits
 
 LEVELS = ("raw", "curve")
 APPROX = (None, "laplace")
@@ -77,7 +79,7 @@ def backtest(
         code are never taken for this one's.
     progress : called as ``progress(stage, done, total)``; True draws a bar with the time left on stderr.
     **options : to the way of splitting, see ``bayeslaw.splits``: ``origins=``, ``only=``, ``refit=`` for ``"origin"``,
-        ``column=``, ``fit=``, ``test=`` for ``"split"``.
+        ``only=`` for ``"run"``, ``column=``, ``fit=``, ``test=`` for ``"split"``. None where ``splits`` are given.
 
     Returns
     -------
@@ -86,9 +88,10 @@ def backtest(
     Raises
     ------
     DataError
-        Nothing can be held back that way, or the runs have no such column.
+        Nothing can be held back that way, the way has no such option, or the runs have no such column.
     FitError, CardError
-        As ``fit``; or an unknown baseline, level or approximation.
+        As ``fit``; or an unknown baseline, level or approximation, two contestants of one name, or ``schedules`` of a
+        run that is not there.
     """
     if not isinstance(runs, Runs):
         raise FitError(f"backtest takes Runs, got {type(runs).__name__}: read a file with bayeslaw.load(path).")
@@ -101,6 +104,10 @@ def backtest(
     names = list(BASELINES) if baselines is None else list(baselines)
     for name in names:
         get_baseline(name)
+    titles = [f"{card.name} ({approx})" if approx else card.name for card in cards]
+    apart([*titles, *names], [*models, *(f"baseline {name}" for name in names)])
+    _check_options(by, splits, options)
+    check_named(schedules, runs.frame["run"])
     held = list(splits) if splits is not None else make_splits(runs, by, **options)
     settings = {
         "seed": int(seed),
@@ -115,8 +122,7 @@ def backtest(
     for together in _sharing(held):
         parts = parts_of(runs, together, levels, most_rows, most_bins)
         learn = runs.where(together[0].learn)
-        for card in cards:
-            title = f"{card.name} ({approx})" if approx else card.name
+        for title, card in zip(titles, cards, strict=True):
             units.append(Unit(title, card, learn, parts, lr, settings, approx))
         units += [Unit(name, None, learn, parts, lr, settings) for name in names]
     # the longest first, so that no worker is left alone with one at the end
@@ -130,6 +136,32 @@ def backtest(
         "source": runs.source,
     }
     return Backtest.of(scored, meta)
+
+
+def apart(names: Sequence[str], given: Sequence[Any]) -> None:
+    """FitError if two contestants bear one name; ``given`` is what each of them was asked for as."""
+    for i, name in enumerate(names):
+        first = names.index(name)
+        if first < i:
+            said = [str(m) if isinstance(m, str | Path) else f"a {type(m).__name__}" for m in (given[first], given[i])]
+            raise FitError(
+                f"Two contestants are called {name!r} ({' and '.join(said)}), so their scores could not be told apart. "
+                f'Leave one out, or give one card a name of its own: name = "..." in its TOML file.'
+            )
+
+
+def _check_options(by: str, splits: Sequence[Split] | None, options: Mapping[str, Any]) -> None:
+    """DataError names the first option that neither the backtest nor its way of splitting takes."""
+    mine = [name for name in inspect.signature(backtest).parameters if name not in ("runs", "model", "options")]
+    if splits is None:
+        check_options(by, options, also=mine)
+    elif options:
+        name = next(iter(options))
+        near = difflib.get_close_matches(name, mine, n=2)
+        meant = f" Did you mean {' or '.join(f'{n}=' for n in near)}?" if near else ""
+        raise DataError(
+            f"backtest has no option {name}=.{meant} Options of a way of splitting go with by=, not with splits=."
+        )
 
 
 def _sharing(splits: Sequence[Split]) -> list[list[Split]]:

@@ -92,7 +92,8 @@ class Backtest:
         """One row per level and contestant (and per value of the columns ``by`` of ``frame``).
 
         Means over curves (one per split and run), with the 95 % cluster-bootstrap interval over runs of the 90 %
-        coverage (``cover90_lo``, ``cover90_hi``); ``pit_p``, the test of uniform PIT over runs; ``final_error``, mean
+        coverage (``cover90_lo``, ``cover90_hi``; too narrow with few runs, see ``scores.pooled``); ``pit_p``, the test
+        of uniform PIT over runs, ``pit_bias`` and ``pit_spread``, as in ``scores.PitTest``; ``final_error``, mean
         absolute relative error of last rows; ``worst_curve``, the largest |``curve_error``|; and for every contestant
         that is a model, ``crps_skill`` and ``interval_skill``, 1 less the ratio to ``best_crps`` and
         ``best_interval``, the best baselines.

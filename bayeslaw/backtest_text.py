@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bayeslaw.scores import FEW, FEWEST
+
 if TYPE_CHECKING:
     from bayeslaw.backtest_result import Backtest
 
 
 def describe(result: Backtest) -> str:
     """The summary as lines of about 100 characters: coverage, width, scores, skill."""
-    lines = []
-    for level, part in result.summary().groupby("level", sort=False):
+    lines, table = [], result.summary()
+    for level, part in table.groupby("level", sort=False):
         runs, curves = int(part["runs"].max()), int(part["curves"].max())
         what = "observed losses" if level == "raw" else "smoothed curves"
         lines.append(f"{what}: {curves:,} curves of {runs:,} runs")
@@ -29,6 +31,9 @@ def describe(result: Backtest) -> str:
                     f"    CRPS {_than(row['crps_skill'], row['best_crps'])}, interval score "
                     f"{_than(row['interval_skill'], row['best_interval'])}"
                 )
+    few = table.loc[table["clusters"].between(FEWEST, FEW - 1), "clusters"]
+    if len(few):
+        lines.append(f"An interval over {int(few.min())} runs is too narrow: one of 95 % holds less often than that.")
     skipped = {u["model"]: u["skipped"] for u in result.units if "skipped" in u}
     lines += [f"left out: {model} ({why})" for model, why in skipped.items() if model not in result.models]
     bad = [u for u in result.units if u.get("ok") is False]

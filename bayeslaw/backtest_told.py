@@ -37,7 +37,7 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
     """
     card, fingerprint = fit.card, fit.meta.get("fingerprint")
     known = known_rows(fit, given)
-    model = _same_model(result.meta.get("models", {}), card)
+    model = same_model(result.meta.get("models", {}), card)
     if model is None:
         return [f"The backtest has no model like this fit's ({card.name}), so it says nothing of these bands."]
     points = result.points[result.points["model"] == model]
@@ -56,7 +56,7 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
     return out
 
 
-def _same_model(models: Mapping[str, Any], card: Any) -> str | None:
+def same_model(models: Mapping[str, Any], card: Any) -> str | None:
     def plain(source: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in source.items() if k not in ("name", "summary", "reference")}
 

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import json
+import pickle
+import sys
+import sysconfig
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,17 +31,19 @@ from bayeslaw.cards import Card
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
 from bayeslaw.forecast import averaged, bounded
-from bayeslaw.laws import Schedule
+from bayeslaw.laws import Law, Schedule, get_law
 
 #: draws (S, rows) of the curve and of a loss, the point forecast (rows,), the rows' own share of the scatter (rows,)
 Answered = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
 
-#: of the code that a unit's numbers depend on
+#: of the code that a unit's numbers depend on: folders, and patterns of files
 CODE = (
     "data",
     "laws",
+    "cards*.py",
     "engine",
     "baselines",
+    "diagnostics.py",
     "fit.py",
     "forecast.py",
     "scores.py",
@@ -74,6 +82,7 @@ class Unit:
             "settings": dict(self.settings),
             "approx": self.approx,
             "code": code_digest(),
+            "law": "" if self.card is None else law_digest(get_law(self.card.law)),
             "versions": versions(),
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()
@@ -93,10 +102,59 @@ def code_digest() -> str:
     home = Path(__file__).resolve().parent
     digest = hashlib.sha256()
     for name in CODE:
-        path = home / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
+        for path in sorted(home.glob(name)):
+            for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+                digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def law_digest(law: Law) -> str:
+    """What the numbers of a law from outside the package depend on: the sources of its modules and its own values.
+
+    Empty for a law of the package, which ``code_digest`` covers. Where sources cannot tell (a law typed into a shell or
+    made by a function, values that cannot be pickled) it is another one in every process: a result is made again rather
+    than taken from other code.
+    """
+    own = [c for c in type(law).__mro__ if _top(c.__module__) not in ("bayeslaw", "builtins", "abc", "typing")]
+    if not own:
+        return ""
+    if any("<locals>" in c.__qualname__ for c in own):
+        return _once(type(law))
+    sources: dict[str, str] = {}
+    try:
+        for c in own:
+            _read(c.__module__, sources)
+        values = pickle.dumps(sorted(vars(law).items()))
+    except (OSError, TypeError, KeyError, AttributeError, pickle.PicklingError):
+        return _once(type(law))
+    what = json.dumps([[c.__qualname__ for c in own], sources], sort_keys=True)
+    return hashlib.sha256(what.encode() + values).hexdigest()
+
+
+def _read(name: str, sources: dict[str, str]) -> None:
+    """Put the source of a module into ``sources``, by name, and those of its author's modules that it uses."""
+    sources[name] = inspect.getsource(sys.modules[name])
+    for value in list(vars(sys.modules[name]).values()):
+        other = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        if not isinstance(other, str) or other in sources or _top(other) == "bayeslaw":
+            continue
+        file = getattr(sys.modules.get(other), "__file__", None)
+        if file and (_top(other) == _top(name) or not _INSTALLED.intersection(Path(file).parents)):
+            _read(other, sources)
+
+
+#: where Python's own modules and installed packages lie
+_INSTALLED = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+
+
+def _top(module: str) -> str:
+    return module.split(".")[0]
+
+
+@functools.cache
+def _once(law: type[Law]) -> str:
+    """A word for the class that no other process has."""
+    return f"{law.__qualname__} {uuid.uuid4().hex}"
 
 
 def _digest(frame: Frame) -> str:
@@ -131,7 +189,6 @@ def _asked(rows: Frame) -> Frame:
 def _by_model(unit: Unit) -> tuple[list[Answered], dict[str, Any]]:
     from bayeslaw.fit import fit
     from bayeslaw.forecast import forecast
-    from bayeslaw.laws import get_law
 
     assert unit.card is not None
     settings = dict(unit.settings)
@@ -141,17 +198,18 @@ def _by_model(unit: Unit) -> tuple[list[Answered], dict[str, Any]]:
     if unit.approx:
         made = at_mode(unit.card, unit.learn, lr, draws, settings)
     else:
-        made = fit(unit.learn, unit.card, schedules=lr, **settings)
+        made = fit(unit.learn, unit.card, schedules=_of(lr, unit.learn.frame), **settings)
         check = made.check()
         info = {"ok": check.ok, "check": {r["test"]: r["value"] for r in check.frame.to_dict(orient="records")}}
     answers, notes = [], list(made.problem.notes)
     for part in unit.parts:
+        asked = [unit.learn.frame, part.rows, *([] if part.given is None else [part.given.frame])]
         band = forecast(
             made,
             _asked(part.rows),
             part.given,
             levels=(0.9,),
-            schedules=lr,
+            schedules=_of(lr, *asked),
             draws=draws,
             seed=settings["seed"],
             backtest=False,
@@ -159,6 +217,12 @@ def _by_model(unit: Unit) -> tuple[list[Answered], dict[str, Any]]:
         answers.append((band.curve, band.observed, band.curve.mean(axis=0), band.row_share))
         notes += [f"{part.name}: {note}" for note in band.notes]
     return answers, {**info, "notes": notes}
+
+
+def _of(schedules: Mapping[str, Schedule] | None, *frames: Frame) -> dict[str, Schedule] | None:
+    """Of all runs' schedules those of the runs in some tables: no other run may be named to them."""
+    there = {str(run) for frame in frames for run in frame["run"].unique()}
+    return None if schedules is None else {run: s for run, s in schedules.items() if run in there}
 
 
 def _by_baseline(unit: Unit) -> tuple[list[Answered], dict[str, Any]]:

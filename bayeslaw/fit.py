@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -132,7 +133,8 @@ def fit(
     model : a card's name, its TOML file, a ``Card``, or a mapping in a card's form.
     seed : same seed, data, card and machine give the same draws.
     chains, warmup : 4 chains of 300 warm-up iterations by default.
-    draws : kept iterations of a chain; by default as many as the checks of R-hat and ESS need, 200 to 2,000.
+    draws : kept iterations of a chain; by default as many as the checks of R-hat and ESS need, 200 to 2,000, and
+        up to 4,000 if at 2,000 they are on the way to meeting them.
     schedules : run → learning-rate schedule, where it is not to be read off the ``lr`` column; only for laws that
         need one. A ``Schedule`` or a line such as ``"cosine:peak=3e-4,total=24000,warmup=2000"``.
     max_bins : points to which each curve is reduced.
@@ -147,7 +149,8 @@ def fit(
     CardError
         There is no such card, or it breaks the rules.
     FitError
-        The runs lack a column that the law needs, or no parameters explain them at all.
+        The runs lack a column that the law needs, ``schedules`` names a run that is not there, or no parameters
+        explain them at all.
     """
     import jax
 
@@ -163,6 +166,7 @@ def fit(
     seed, chains = whole("seed", seed, 0), whole("chains", chains, 1)
     warmup = whole("warmup", WARMUP if warmup is None else warmup, 50)
     draws = None if draws is None else whole("draws", draws, 4)
+    check_named(schedules, runs.frame["run"])
     with reporting(progress) as report, jax.enable_x64(True):
         report("preparing the data", 0, 1)
         problem = assemble(card, runs, schedules, max_bins)
@@ -206,6 +210,24 @@ def whole(name: str, value: Any, least: int) -> int:
         top = "" if name != "seed" else " and below 2^63"
         raise FitError(f"{name} is a whole number of at least {least}{top}, not {value!r}.")
     return int(value)
+
+
+def check_named(schedules: Mapping[str, Any] | None, *there: Iterable[str]) -> None:
+    """FitError if ``schedules`` is no mapping, or names a run that is none of ``there``; the nearest are offered."""
+    if schedules is None:
+        return
+    if not isinstance(schedules, Mapping):
+        raise FitError(
+            f"schedules is a mapping from run to schedule, such as {{'my-run': 'cosine:peak=3e-4,total=24000'}}, not "
+            f"{type(schedules).__name__}."
+        )
+    names = list(dict.fromkeys(str(name) for some in there for name in some))
+    for run in schedules:
+        if run not in names:
+            near = difflib.get_close_matches(str(run), names, n=2)
+            meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+            raise FitError(f"schedules names run {run!r}, and there is no such run.{meant} There are {shown}.")
 
 
 class reporting:

@@ -7,6 +7,7 @@ of runs' means, and intervals come from drawing whole runs again (the cluster bo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from bayeslaw.errors import DataError
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: fewest runs from which an interval over runs is given
 FEWEST = 3
+#: with fewer runs such an interval is so much too narrow that its reader is told
+FEW = 10
 
 
 def crps(draws: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
@@ -90,7 +93,7 @@ def _checked(draws: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], N
 class Pooled:
     """A mean over runs with its interval: ``value``, ``low`` and ``high`` at ``level``, and the number of ``runs``.
 
-    The ends are NaN below three runs."""
+    The ends are NaN below three runs, and too close together below ``FEW``, see ``pooled``."""
 
     value: float
     low: float
@@ -118,6 +121,10 @@ def by_cluster(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[np.float
 def pooled(values: ArrayLike, clusters: ArrayLike, *, level: float = 0.95, draws: int = 4000, seed: int = 0) -> Pooled:
     """The mean of ``values`` (n,) with a cluster bootstrap interval: whole clusters are drawn again.
 
+    The percentile interval is too narrow for few clusters. Of coverages of runs with 15 points each, correlated at 0.5
+    within a run, intervals at 95 % held the truth 65, 73, 84 and 90 % of the time with 3, 5, 10 and 20 runs; less
+    often still where bands hold a run as a whole or not at all.
+
     Parameters
     ----------
     values : one per curve (a run's mean coverage, say); all count alike.
@@ -140,8 +147,9 @@ def pooled(values: ArrayLike, clusters: ArrayLike, *, level: float = 0.95, draws
 class PitTest:
     """Whether PIT values look uniform: ``p``, and the two means behind it.
 
-    ``bias`` is the mean PIT less 1/2 (above 0: losses lie above the forecasts); ``spread`` is the variance of the PIT
-    over 1/12 (above 1: bands too narrow, below 1: too wide); ``runs`` the clusters that it rests on."""
+    ``bias`` is the mean PIT less 1/2 (above 0: losses lie above the forecasts); ``spread`` is the mean square of the
+    PIT's distance from 1/2, over the 1/12 of a uniform (above 1: losses lie too far out, because bands are too narrow
+    or off to one side; below 1: bands are too wide). Runs count alike in both; ``runs`` is their number."""
 
     p: float
     bias: float
@@ -149,27 +157,65 @@ class PitTest:
     runs: int
 
 
+#: sd of u - 1/2 and of (u - 1/2)^2 for a uniform u; the two are uncorrelated
+MOMENTS_SD = np.sqrt([1 / 12, 1 / 180])
+#: largest share of what varies within runs that counts as averaged away
+MOST_TAKEN = 0.8
+#: most runs for which the tail of the test is simulated, beyond them it is that of chi-squared; and how many times
+SIMULATED_RUNS, SIMULATIONS = 50, 20_000
+
+
 def pit_test(values: ArrayLike, clusters: ArrayLike) -> PitTest:
     """Test that PIT values are uniform, points of one cluster being dependent in whatever way.
 
     If the forecasts are honest every PIT is uniform, however it hangs together with the others of its run; so each
-    run's mean of (u - 1/2, (u - 1/2)^2 - 1/12) has expectation zero, and runs are independent. Hotelling's T² over the
-    runs' means tests both at once. ``p`` is NaN below four runs.
-    """
-    from scipy import stats
+    run's mean of (u - 1/2, (u - 1/2)^2 - 1/12) has expectation zero, and runs are independent. Over the runs, the mean
+    of these means is held against the covariance that it has where a run's points are all one: that of a uniform, which
+    is known. No dependence makes it larger, and no few runs have to tell it, as in Hotelling's T². Of what is seen to
+    vary within runs, and so averages away, most is taken off it, less with few runs, which tell it poorly.
 
+    The statistic is chi-squared with two degrees of freedom in many such runs; ``p`` is that tail or, with up to 50
+    runs, the simulated one where that is larger. It holds its level where points are fully dependent and is
+    conservative where they are not: .05 rejects some 4 % of honest forecasts at a correlation of 0.8 in a run, 2-4 % at
+    0.5. Of fewer than ten runs it finds bands too narrow or off to one side, hardly ones too wide. NaN below four runs.
+
+    Parameters
+    ----------
+    values : (n,) PIT values, between 0 and 1.
+    clusters : (n,) the run, or whatever shares its errors, of each.
+    """
     u = np.asarray(values, float)
-    moments = np.column_stack([u - 0.5, (u - 0.5) ** 2 - 1 / 12])
+    moments = np.column_stack([u - 0.5, (u - 0.5) ** 2 - 1 / 12]) / MOMENTS_SD
     sums, counts = by_cluster(moments, clusters)
+    k = len(counts)
     means = sums / counts[:, None]
-    k, centre = len(counts), means.mean(axis=0) if len(counts) else np.full(2, np.nan)
+    centre = means.mean(axis=0) if k else np.full(2, np.nan)
     p = np.nan
     if k > FEWEST:
-        covariance = np.cov(means.T) / k
-        if np.linalg.matrix_rank(covariance) == 2:
-            t2 = float(centre @ np.linalg.solve(covariance, centre))
-            p = float(stats.f.sf(t2 * (k - 2) / (2 * (k - 1)), 2, k - 2))
-    return PitTest(p, float(centre[0]), float(1 + 12 * centre[1]), k)
+        squares, _ = by_cluster(moments[:, :, None] * moments[:, None, :], clusters)
+        within = (squares / counts[:, None, None] - means[:, :, None] * means[:, None, :]).mean(axis=0)
+        # in units of the uniform's covariance; bands far too narrow may scatter by more than that
+        covariance = np.eye(2) - min(MOST_TAKEN, k / (k + 3)) * within / max(1.0, float(np.linalg.eigvalsh(within)[-1]))
+        p = _tail(k * float(centre @ np.linalg.solve(covariance, centre)), k)
+    bias, off = centre * MOMENTS_SD
+    return PitTest(p, float(bias), float(1 + 12 * off), k)
+
+
+def _tail(statistic: float, runs: int) -> float:
+    """How often honest forecasts of so many runs reach the statistic of ``pit_test``, at most."""
+    tail = float(np.exp(-statistic / 2))
+    if runs > SIMULATED_RUNS:
+        return tail
+    null = _null(runs)
+    return max(tail, float(1 + len(null) - np.searchsorted(null, statistic)) / (1 + len(null)))
+
+
+@functools.lru_cache(maxsize=SIMULATED_RUNS)
+def _null(runs: int) -> NDArray[np.float64]:
+    """The statistic of ``pit_test`` for honest forecasts of runs whose points are all one, simulated, in order."""
+    u = np.random.default_rng(0).random((SIMULATIONS, runs)) - 0.5
+    centre = np.stack([u.mean(axis=1), (u**2).mean(axis=1) - 1 / 12]) / MOMENTS_SD[:, None]
+    return np.sort(runs * (centre**2).sum(axis=0))
 
 
 def simultaneous_band(

@@ -6,7 +6,9 @@ that fit the same rows share one fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,17 +95,17 @@ def by_run(runs: Runs, *, only: Sequence[str] = ()):
     return _some(out, "to leave one run out there must be two")
 
 
-def by_size(runs: Runs, **ignored: Any):
+def by_size(runs: Runs):
     """Leave one size (``n_params``) out."""
     return _by_column(runs, "n_params", "size")
 
 
-def by_group(runs: Runs, **ignored: Any):
+def by_group(runs: Runs):
     """Leave one group (corpus, family) out."""
     return _by_column(runs, "group", "group")
 
 
-def by_largest(runs: Runs, **ignored: Any):
+def by_largest(runs: Runs):
     """Leave the largest size out, of each group that has two sizes; the other groups stay whole."""
     kept, _, _ = _basics(runs)
     sizes = _column(runs, "n_params", "largest").to_numpy(float)
@@ -119,7 +121,7 @@ def by_largest(runs: Runs, **ignored: Any):
     return _some(out, "to leave the largest size out there must be two sizes")
 
 
-def by_split(runs: Runs, *, column: str = "split", fit: str = "fit", test: str = "test", **ignored: Any):
+def by_split(runs: Runs, *, column: str = "split", fit: str = "fit", test: str = "test"):
     """The user's own split: rows where ``column`` says ``fit`` are fitted, those where it says ``test`` are scored."""
     if column not in runs.frame:
         raise DataError(
@@ -145,10 +147,32 @@ WAYS: dict[str, Callable[..., list[Split]]] = {
 
 
 def make_splits(runs: Runs, by: str, **options: Any) -> list[Split]:
-    """The splits of one way in ``WAYS``; DataError names the ways, or what the runs lack for this one."""
+    """The splits of one way in ``WAYS``; DataError names the ways, its options, or what the runs lack for this one."""
+    check_options(by, options)
+    return WAYS[by](runs, **options)
+
+
+def options_of(by: str) -> tuple[str, ...]:
+    """Names of the options that a way of splitting takes. DataError names the ways if there is no such."""
     if by not in WAYS:
         raise DataError(f"There is no split by {by!r}; there are {', '.join(WAYS)}.")
-    return WAYS[by](runs, **options)
+    return tuple(inspect.signature(WAYS[by]).parameters)[1:]
+
+
+def check_options(by: str, options: Iterable[str], also: Iterable[str] = ()) -> None:
+    """DataError names the first of ``options`` that the way ``by`` does not take, the nearest names that it takes or
+    that are in ``also`` (those of the function that was called), and the ways that do take it."""
+    there = options_of(by)
+    for name in options:
+        if name in there:
+            continue
+        near = difflib.get_close_matches(name, [*there, *also], n=2)
+        ways = [way for way in WAYS if name in options_of(way)]
+        hint = f" Did you mean {' or '.join(f'{n}=' for n in near)}?" if near else ""
+        if ways:
+            hint = f" It goes with by={' or by='.join(map(repr, ways))}."
+        takes = ", ".join(f"{n}=" for n in there) or "no options"
+        raise DataError(f"There is no option {name}= with by={by!r}, which takes {takes}.{hint}")
 
 
 def _basics(runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import pandas as pd
 from bayeslaw import __version__
 from bayeslaw.cards import Card
 from bayeslaw.engine.assemble import Problem, lay_out
-from bayeslaw.errors import FileError
+from bayeslaw.errors import FileError, FitError
 from bayeslaw.files import HDF5, written_whole
 from bayeslaw.laws import Schedule
 
@@ -172,10 +172,33 @@ def _parts(tree: Any, config: dict[str, Any]) -> tuple[Card, Problem, np.ndarray
         run: Schedule(np.array(steps, float), np.array(rates, float), warmup)
         for run, (steps, rates, warmup) in config["schedules"].items()
     }
-    problem = lay_out(card, bins, schedules, config["points"], config["max_bins"], list(config["notes"]))
-    if problem.layout.coordinate_names() != config["coordinates"]:
-        raise ValueError("its draws are of other parameters than its card and data have")
+    problem = _problem(card, bins, schedules, config)
     stats = tree["sample_stats"].to_dataset()
     back = {new: old for old, new in _SAMPLE_STATS.items()}
     found = {back.get(str(k), str(k)): v.to_numpy() for k, v in stats.data_vars.items()}
     return card, problem, tree["unconstrained"]["z"].to_numpy(), found, config["meta"]
+
+
+def _problem(card: Card, bins: pd.DataFrame, schedules: dict[str, Schedule], config: dict[str, Any]) -> Problem:
+    """The model that the draws are of. ValueError if the card and the data have other parameters than they.
+
+    A file does not tell a cell that was empty from one that held an empty text, such as a group without a name: the
+    draws' parameters tell which it was.
+    """
+    for read in _readings(bins):
+        try:
+            problem = lay_out(card, read, schedules, config["points"], config["max_bins"], list(config["notes"]))
+        except FitError:
+            if read is bins:
+                raise
+            continue
+        if problem.layout.coordinate_names() == config["coordinates"]:
+            return problem
+    raise ValueError("its draws are of other parameters than its card and data have")
+
+
+def _readings(bins: pd.DataFrame) -> list[pd.DataFrame]:
+    """The bins with empty texts taken for missing, where there are any; and as they stand."""
+    texts = {str(c): bins[c] for c in bins.columns if not pd.api.types.is_numeric_dtype(bins[c])}
+    emptied = {name: cells.mask(cells == "") for name, cells in texts.items() if bool((cells == "").any())}
+    return [bins.assign(**emptied), bins] if emptied else [bins]

@@ -237,6 +237,12 @@ def test_bands_of_a_perfect_forecast_cover_smoothed_curves_as_often_as_they_say(
         assert 0.87 < inside < (0.925 if share is not None else 0.96)
 
 
+def test_few_runs_are_told_of():
+    few, many = (Backtest(made_up(runs=n), (), {"models": {"m": {}}}) for n in (6, 40))
+    assert "An interval over 6 runs is too narrow" in str(few)
+    assert "too narrow" not in str(many)
+
+
 def test_wrong_questions_are_refused(few, tmp_path):
     with pytest.raises(FitError, match="takes Runs"):
         backtest(few.frame)  # pyright: ignore[reportArgumentType]

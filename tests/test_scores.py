@@ -74,6 +74,46 @@ def test_pit_test_keeps_its_size_when_points_hang_together_and_sees_what_is_wron
     assert high.bias > 0.1
 
 
+def _one_each(rng, runs):
+    """Honest PIT values, all points of a run the same."""
+    return np.repeat(rng.random(runs), 5), np.repeat(np.arange(runs), 5)
+
+
+def _some_bad(rng, runs):
+    """Honest PIT values of runs one in ten of which ends below its band's first tenth, and no other."""
+    bad = rng.random((runs, 1)) < 0.1
+    u = np.where(bad, 0.1 * rng.random((runs, 15)), 0.1 + 0.9 * rng.random((runs, 15)))
+    return u.ravel(), np.repeat(np.arange(runs), 15)
+
+
+@pytest.mark.parametrize("runs", [4, 10, 20])
+@pytest.mark.parametrize("make", [_one_each, _some_bad])
+def test_pit_test_rejects_no_more_honest_forecasts_than_it_says_with_few_runs(make, runs):
+    rng = np.random.default_rng(runs)
+    p = np.array([scores.pit_test(*make(rng, runs)).p for _ in range(1000)])
+    assert np.mean(p < 0.05) < 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 1000)
+    assert np.mean(p < 0.01) < 0.01 + 2.5 * np.sqrt(0.01 * 0.99 / 1000)
+    if make is _one_each:
+        assert np.mean(p < 0.05) > 0.03
+
+
+def test_pit_test_sees_with_few_runs_what_is_far_wrong():
+    rng = np.random.default_rng(4)
+    narrow = [scores.pit_test(*_clustered(rng, runs=10, scale=3.0)).p for _ in range(200)]
+    high = [scores.pit_test(*_clustered(rng, runs=6, shift=1.5)).p for _ in range(200)]
+    wide = [scores.pit_test(*_clustered(rng, runs=20, scale=0.4)).p for _ in range(200)]
+    assert min(np.mean(np.array(p) < 0.05) for p in (narrow, high, wide)) > 0.8
+    assert np.isnan(scores.pit_test([0.1, 0.2, 0.3], [0, 1, 2]).p)
+    assert np.isnan(scores.pit_test([], []).p)
+
+
+def test_spread_is_the_mean_square_about_the_middle():
+    u = np.array([0.93, 0.95, 0.97, 0.95])
+    found = scores.pit_test(u, np.arange(4))
+    assert found.spread == pytest.approx(12 * np.mean((u - 0.5) ** 2))
+    assert found.bias == pytest.approx(0.45)
+
+
 def test_pooled_interval_covers_as_often_as_it_says():
     rng, inside = np.random.default_rng(2), 0
     for seed in range(300):

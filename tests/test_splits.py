@@ -89,3 +89,20 @@ def test_leaks_and_impossible_ways_are_refused(runs):
     plain = Runs.from_frame({"run": ["a", "b"], "loss": [3.0, 2.9], "tokens": [1e9, 2e9]})
     with pytest.raises(DataError, match="needs the column n_params"):
         make_splits(plain, "size")
+
+
+@pytest.mark.parametrize(
+    ("way", "options", "said"),
+    [
+        ("size", {"colum": "x"}, "no option colum= with by='size', which takes no options."),
+        ("split", {"colum": "x"}, "which takes column=, fit=, test=. Did you mean column=?"),
+        ("run", {"origins": (0.5,)}, "which takes only=. It goes with by='origin'."),
+        ("group", {"only": ["c4-1e+08"]}, "It goes with by='origin' or by='run'."),
+        ("largest", {"column": "split"}, "It goes with by='split'."),
+        ("origin", {"orgins": (0.5,)}, "which takes origins=, only=, refit=. Did you mean origins="),
+    ],
+)
+def test_an_option_that_a_way_does_not_take_is_refused(runs, way, options, said):
+    with pytest.raises(DataError) as caught:
+        make_splits(runs, way, **options)
+    assert said in str(caught.value)

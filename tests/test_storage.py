@@ -3,14 +3,18 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from bayeslaw import forecast, load_fit
+from bayeslaw import Runs, forecast, load_fit
+from bayeslaw.backtest_work import at_mode
+from bayeslaw.cards import load_card
 from bayeslaw.errors import FileError
+from bayeslaw.fit import Fit
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,29 @@ def test_everything_else_comes_back_too(saved, toy_fit):
     for name, values in toy_fit.stats.items():
         np.testing.assert_array_equal(back.stats[name], values)
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def half_named(toy_frame, rest) -> Fit:
+    """A fit of runs of which half say their group, and the others ``rest``."""
+    known = toy_frame["group"] == "c4"
+    frame = toy_frame.assign(group=toy_frame["group"].where(known, rest))
+    made = at_mode(load_card("chinchilla"), Runs.from_frame(frame), None, 20, {"seed": 0, "max_bins": 8})
+    return replace(made, stats={})
+
+
+@pytest.mark.parametrize(("rest", "groups"), [(None, None), ("", ["", "c4"])])
+def test_a_text_column_that_is_partly_empty_comes_back(toy_frame, tmp_path, rest, groups):
+    made = half_named(toy_frame, rest)
+    assert made.problem.levels.get("group") == groups
+    made.save(tmp_path / "fit.nc")
+    back = load_fit(tmp_path / "fit.nc")
+    assert back.problem.levels == made.problem.levels
+    assert back.problem.notes == made.problem.notes
+    np.testing.assert_array_equal(back.problem.bins["group"].isna(), made.problem.bins["group"].isna())
+    at = toy_frame[::40].drop(columns="group").assign(tokens=lambda f: 3 * f["tokens"], step=lambda f: 3 * f["step"])
+    at = at if groups is None else at.assign(group="c4", run="new " + at["run"])
+    first, second = (forecast(f, at, draws=10, seed=5, backtest=False) for f in (made, back))
+    np.testing.assert_array_equal(first.observed, second.observed)
 
 
 def test_saving_again_replaces_the_file(saved, toy_fit, tmp_path):
