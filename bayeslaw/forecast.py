@@ -15,7 +15,7 @@ from bayeslaw.data.table import as_frame
 from bayeslaw.data.units import exact
 from bayeslaw.engine.conditioning import conditioned
 from bayeslaw.errors import DataError, FitError
-from bayeslaw.fit import Fit, checked, whole
+from bayeslaw.fit import Fit, check_named, checked, whole
 from bayeslaw.laws import Schedule
 from bayeslaw.reach import untested
 
@@ -42,7 +42,8 @@ class Band:
     ----------
     frame : one row per row asked for, in their order: identity columns, ``mean`` (of ``bounded`` draws) and ``median``
         of an observed loss, ``lo50, hi50, lo90, hi90`` (bounds of an observed loss at those levels, in per cent),
-        ``curve_mean`` and ``curve_lo90, ...`` (bounds of the smooth curve beneath the noise). Nats per token.
+        ``curve_mean`` and ``curve_lo90, ...`` (bounds of the smooth curve beneath the noise). Nats per token. The
+        median is taken of the curve's draws: noise lies as often above a curve as below, and would add its own scatter.
     curve : (S, rows) draws of the curve; ``observed`` : (S, rows) draws of a loss. Columns of one draw belong together.
     levels : the levels of the bands, as fractions.
     notes : sentences a reader of the band should know.
@@ -100,7 +101,7 @@ def forecast(
         fitted, ``given`` replaces the rows that it was fitted on.
     levels : levels of the bands, each between 0 and 1.
     schedules : run → learning-rate schedule for laws that need one; by default read off ``lr`` in ``given`` and
-        ``at`` together.
+        ``at`` together. It may name runs of ``at``, of ``given`` and of the fit.
     draws : posterior draws used, at most as many as the fit has.
     seed : the same seed gives the same band.
     backtest : a ``Backtest`` of the same model; the band's notes then say how often bands have held as far out as
@@ -114,8 +115,8 @@ def forecast(
     Raises
     ------
     FitError
-        The rows lack a column that the law needs, a level is not between 0 and 1, or ``draws`` or ``seed`` is no
-        whole number from 1 or 0.
+        The rows lack a column that the law needs, a level is not between 0 and 1, ``schedules`` names a run that is
+        nowhere, or ``draws`` or ``seed`` is no whole number from 1 or 0.
     DataError
         ``at`` or ``given`` breaks the data contract, or gives a run another size or group than it is known to have.
     """
@@ -126,6 +127,7 @@ def forecast(
     seed, draws = whole("seed", seed, 0), whole("draws", draws, 1)
     known = None if given is None else (given if isinstance(given, Runs) else Runs.from_frame(given, source="given"))
     rows = _rows(at, fit, known)
+    check_named(schedules, rows.frame["run"], () if known is None else known.frame["run"], fit.runs)
     rng = np.random.default_rng(seed)
     # where the noise has heavy tails, a draw of a loss may be beyond all numbers: it is infinite then, as it should be
     with jax.enable_x64(True), np.errstate(over="ignore"):
@@ -202,7 +204,8 @@ def _summary(frame: pd.DataFrame, curve: np.ndarray, observed: np.ndarray, level
     out: dict[str, Any] = {name: frame[name].to_numpy() for name in IDENTITY if name in frame}
     if "tokens" not in out:
         out["tokens"] = np.full(len(frame), np.nan)
-    out["mean"], out["median"] = bounded(observed).mean(axis=0), np.median(observed, axis=0)
+    # noise is symmetric about the curve's logarithm: its draws would add their own scatter to the median, row by row
+    out["mean"], out["median"] = bounded(observed).mean(axis=0), np.median(curve, axis=0)
     out["curve_mean"] = curve.mean(axis=0)
     tails = np.array([[(1 - level) / 2, (1 + level) / 2] for level in levels])
     for prefix, draws in (("", observed), ("curve_", curve)):

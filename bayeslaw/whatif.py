@@ -2,9 +2,10 @@
 
     bl.what_if(fit, "my-run", schedules=["wsd:decay=0.2", "cosine:total=40000"])
 
-A schedule is written as ``Schedule.parse`` reads it, and may leave out what the run has settled already: its peak rate
-and its warm-up. ``wsd`` without a total decays from now: the decay's share of the whole then says where the run ends.
-Up to now the run's own history stands; the schedule's line decides what follows.
+A schedule is written as ``Schedule.parse`` reads it, and may leave out what the run has settled already: its rate and
+its warm-up. ``wsd`` without a total decays from now: the decay's share of the whole then says where the run ends. A
+rate that is held or decays from now on is the one that the run has now, a cosine's peak the run's own. Up to now the
+run's own history stands; the schedule's line decides what follows.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from bayeslaw.laws.schedule_text import KINDS
 ROWS = 40
 #: a jump of the rate at the seam that is worth telling
 JUMP = 0.02
+#: a decay of fewer steps is hardly meant
+FEW = 10
 COVARIATES = ("group", "n_params", "n_params_once", "n_params_recurrent", "recurrence", "exit_step")
 
 
@@ -44,11 +47,14 @@ class WhatIf:
         draws, so that what they share cancels. Nats per token.
     bands : schedule → ``Band`` from now to its end.
     notes : what the reader should know.
+    past : the run up to now, its last row: ``step``, ``loss`` (as given, or in the bins of the fit; NaN where now has
+        none) and ``lr``. None if unknown.
     """
 
     frame: pd.DataFrame
     bands: Mapping[str, Band]
     notes: tuple[str, ...] = ()
+    past: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         return f"<WhatIf: {len(self.frame)} schedules of {self.frame['run'].iloc[0]}>"
@@ -72,7 +78,8 @@ def what_if(
     ----------
     fit : a fit whose law reads schedules (cards ``multi-power``, ``annealed``).
     run : the run to continue; may be left out where the fit (or ``given``) has one only.
-    schedules : lines such as ``"wsd:decay=0.2"``, or ``Schedule`` records, which are taken as they are.
+    schedules : lines such as ``"wsd:decay=0.2"`` (a share of the whole; above 1 it is a number of steps), or
+        ``Schedule`` records, which are taken as they are.
     given : what is known of the run so far, in place of what was fitted.
     levels, draws, seed, backtest : as in ``forecast``.
     rows : rows of each band, evenly spaced from now to the end.
@@ -103,6 +110,7 @@ def what_if(
     bands: dict[str, Band] = {}
     notes: list[str] = []
     table, first = [], None
+    before = float(past.rate(now))
     for asked in schedules:
         title = asked if isinstance(asked, str) else f"schedule {len(bands) + 1}"
         ahead = asked if isinstance(asked, Schedule) else from_now(asked, past, now)
@@ -112,9 +120,10 @@ def what_if(
                 f"Give a larger total."
             )
         whole = _join(past, ahead, now)
-        before, after = float(past.rate(now)), float(whole.rate(now + 1))
+        after = float(whole.rate(now + 1))
         if abs(after - before) > JUMP * max(before, whole.eta_peak):
             notes.append(f"{title}: the rate jumps from {before:.3g} to {after:.3g} at step {now:,}.")
+        notes += _short(asked)
         steps = np.unique(np.round(np.linspace(now, ahead.total, rows + 1)[1:]))
         at = pd.DataFrame({"run": name, "step": steps, **base})
         if per_step is not None:
@@ -135,18 +144,20 @@ def what_if(
         )
     if per_step is not None:
         notes.append(f"Tokens ahead are counted at {per_step:,.0f} a step, as so far.")
-    return WhatIf(pd.DataFrame(table), bands, tuple(dict.fromkeys(notes)))
+    return WhatIf(pd.DataFrame(table), bands, tuple(dict.fromkeys(notes)), _so_far(fit, name, known, past, now))
 
 
 def from_now(text: str, past: Schedule, now: int) -> Schedule:
-    """A schedule's line with what it leaves out filled in from the run's past: peak and warm-up, and for ``wsd`` the
-    total of a decay that begins now. DataError if the line cannot be read."""
-    head, _, rest = text.partition(":")
-    kind = head.strip().lower().replace("-", "_")
-    pairs = [part.partition("=") for part in rest.split(",") if part.strip()]
-    named = {key.strip(): value.strip() for key, _, value in pairs}
-    if kind not in KINDS or not all(equals for _, equals, _ in pairs) or len(named) < len(pairs):
+    """A schedule's line with what it leaves out filled in from the run's past.
+
+    That is the warm-up; for ``wsd`` the total of a decay that begins now; and the peak. A rate that the line holds
+    after ``now``, or lowers from then on, is the rate of now (of which a final fraction is one, then). A shape that
+    began before, as every cosine has, began at the run's own peak. DataError if the line cannot be read.
+    """
+    kind, named = _read(text)
+    if kind is None:
         return Schedule.parse(text)  # which says what is wrong with it
+    own_peak = "peak" not in named
     named.setdefault("peak", repr(past.eta_peak))
     named.setdefault("warmup", str(past.warmup))
     if kind == "wsd" and "total" not in named:
@@ -161,7 +172,33 @@ def from_now(text: str, past: Schedule, now: int) -> Schedule:
                 f"decay={decay:g} in {text!r} leaves nothing to decay over: give a share such as 0.2, or steps."
             )
         named |= {"total": str(now + length), "decay": str(length)}
-    return Schedule.parse(f"{kind}:" + ",".join(f"{key}={value}" for key, value in named.items()))
+    whole = Schedule.parse(_line(kind, named))
+    rate = float(past.rate(now))
+    # still warming up, or done and at rest: the rate of now is none to go on with
+    if not own_peak or now < past.warmup or rate == 0 or float(whole.rate(now)) < whole.eta_peak:
+        return whole
+    return Schedule.parse(_line(kind, named | {"peak": repr(rate)}))
+
+
+def _read(text: str) -> tuple[str | None, dict[str, str]]:
+    """Kind and arguments of a schedule's line, which need not be complete; no kind where it cannot be read at all."""
+    head, _, rest = text.partition(":")
+    kind = head.strip().lower().replace("-", "_")
+    pairs = [part.partition("=") for part in rest.split(",") if part.strip()]
+    named = {key.strip(): value.strip() for key, _, value in pairs}
+    readable = kind in KINDS and all(equals for _, equals, _ in pairs) and len(named) == len(pairs)
+    return (kind if readable else None), named
+
+
+def _line(kind: str, named: Mapping[str, str]) -> str:
+    return f"{kind}:" + ",".join(f"{key}={value}" for key, value in named.items())
+
+
+def _short(asked: str | Schedule) -> list[str]:
+    """A note where a decay was written as a handful of steps, as a slip of the pen for a share would be."""
+    decay = float(_read(asked)[1].get("decay", 0)) if isinstance(asked, str) else 0.0
+    told = f"{asked}: a decay above 1 is a number of steps, so it takes {decay:g} steps; up to 1 it is a share."
+    return [told] if 1 < decay < FEW else []
 
 
 def _pick(fit: Fit, run: str | None, known: Runs | None) -> str:
@@ -184,6 +221,15 @@ def _past(fit: Fit, run: str, known: Runs | None) -> tuple[Schedule, int]:
         return schedules_of(known.select(run), history=history)[run], int(step.max())
     bins: Any = fit.problem.bins
     return fit.problem.schedules[run], int(bins.loc[bins["run"] == run, "x_hi"].max())
+
+
+def _so_far(fit: Fit, run: str, known: Runs | None, past: Schedule, now: int) -> pd.DataFrame:
+    """Steps, losses and rates of the run up to now: its rows where they are given, else the bins of the fit."""
+    rows: Any = known.curve(run) if known is not None and run in known.names else fit.problem.bins
+    rows = rows.loc[rows["run"] == run, ["step", "loss"]].sort_values("step", ignore_index=True)
+    if rows["step"].iloc[-1] < now:  # a bin stands at the middle of its rows
+        rows.loc[len(rows)] = [now, np.nan]
+    return rows.assign(lr=past.rate(rows["step"].to_numpy(float)))
 
 
 def _covariates(fit: Fit, run: str, known: Runs | None) -> tuple[dict[str, Any], float | None]:

@@ -54,14 +54,20 @@ def plot_calibration(
         _coverage(left, mine, cluster)
         _histogram(right, mine, cluster)
         what = "observed losses" if each == "raw" else "smoothed curves"
-        left.set_title(f"{what}: {mine[cluster].nunique():,} {cluster}s", fontsize=9.5, color=INK, loc="left")
+        left.set_title(f"{what}: {_counted(mine, cluster)}", fontsize=9.5, color=INK, loc="left")
     handles: list[Any] = [
         Line2D([], [], color=DATA, linewidth=1.7, label=shorten(str(name), 40)),
-        Patch(color=DATA, alpha=0.22, label=f"95 % over {cluster}s, all points at once"),
         Line2D([], [], color=FORECAST, linestyle="--", linewidth=1.4, label="honest"),
     ]
+    if points[cluster].nunique() > 1:  # of one run nobody can say how runs differ: no band is drawn
+        handles.insert(1, Patch(color=DATA, alpha=0.22, label=f"95 % over {cluster}s, all points at once"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return figure
+
+
+def _counted(points: Any, cluster: str) -> str:
+    count = points[cluster].nunique()
+    return f"{count:,} {cluster}" + ("" if count == 1 else "s")
 
 
 def _coverage(ax: Any, points: Any, cluster: str) -> None:
@@ -73,7 +79,8 @@ def _coverage(ax: Any, points: Any, cluster: str) -> None:
     ax.fill_between(NOMINAL, low, high, color=DATA, alpha=0.22, linewidth=0, zorder=1)
     ax.plot(NOMINAL, mean, color=DATA, linewidth=1.7, zorder=3)
     tidy(ax)
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="nominal level of the band", ylabel="share of losses inside")
+    # a line along 0 or 100 % is drawn whole
+    ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="nominal level of the band", ylabel="share of losses inside")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axis.label.set(color=INK, fontsize=9.5)
@@ -90,7 +97,7 @@ def _histogram(ax: Any, points: Any, cluster: str) -> None:
     ax.axhline(1.0, color=FORECAST, linestyle="--", linewidth=1.4, zorder=2)
     test = pit_test(pit, points[cluster])
     if np.isfinite(test.p):
-        said = f"test of uniform: p = {test.p:.2g}; mean {0.5 + test.bias:.2f}, variance × {test.spread:.2f}"
+        said = f"test of uniform: p = {test.p:.2g}; mean {0.5 + test.bias:.2f}, spread × {test.spread:.2f}"
         ax.set_title(said, fontsize=8.5, color=INK, loc="left")
     tidy(ax)
     top = float(np.nanmax(np.append(high, mean)))

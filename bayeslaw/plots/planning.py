@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from bayeslaw.data.units import human
-from bayeslaw.plots.style import CURVE_ALPHA, DATA, FORECAST, GIVEN, INK, OBSERVED_ALPHA, set_axis, tidy
+from bayeslaw.plots.style import CURVE_ALPHA, DATA, FORECAST, GIVEN, INK, OBSERVED_ALPHA, set_axis, tidy, told_apart
 
 
 def plot_plan(plan: Any, frontier: pd.DataFrame) -> Figure:
@@ -52,12 +52,12 @@ def draw_frontier(ax: Any, frontier: pd.DataFrame, name: str, label: str, *, log
             ax.axvspan(min(end, span[0]), max(end, span[1]), color=GIVEN, zorder=-3)
             decades = abs(np.log10((span[1] if span[1] > end else span[0]) / end))
             if decades > 0.3:
-                at = np.sqrt(end * (span[1] if span[1] > end else span[0]))
-                # in the corner that the curve leaves free: it runs high there, or low
-                share = np.interp(at, c, np.linspace(0, 1, len(c)))
-                low_corner = (share > 0.5) == (middle[-1] > middle[0])
-                ax.text(at, 0.015 if low_corner else 0.985, f"beyond the data,\n{decades:.1f} decades",
-                        transform=ax.get_xaxis_transform(), ha="center", va="bottom" if low_corner else "top",
+                # in the corner that the curve leaves free: it runs high there, or low; inwards from the picture's edge
+                above = span[1] > end
+                low_corner = above == (middle[-1] > middle[0])
+                ax.text(0.99 if above else 0.01, 0.015 if low_corner else 0.985,
+                        f"beyond the data,\n{decades:.1f} decades", transform=ax.transAxes,
+                        ha="right" if above else "left", va="bottom" if low_corner else "top",
                         fontsize=8, color=INK)  # fmt: skip
     tidy(ax)
     compute_axis(ax.xaxis, c.min(), c.max())
@@ -71,27 +71,35 @@ def draw_frontier(ax: Any, frontier: pd.DataFrame, name: str, label: str, *, log
 def compute_axis(axis: Any, low: float, high: float) -> None:
     """A log axis of FLOP, all of its ticks written 1e+20: prefixes end in the middle of such a range."""
     set_axis(axis, (low, high), True, large=True, most=5)
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    write = told_apart(lambda value, digits: f"{value:.{digits - 3}e}", list(axis.get_majorticklocs()))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
 
 
 def draw_regret(ax: Any, plan: Any) -> None:
-    """Regret of a size at the plan's budget, in thousandths of a nat."""
+    """Regret of a size at the plan's budget, in thousandths of a nat; a sentence where there is no other size."""
     r = plan.regret
-    n = r["n_params"].to_numpy()
+    n, chosen = r["n_params"].to_numpy(), human(plan.choice.n_params)
+    if len(n) < 2:
+        ax.text(0.5, 0.5, f"There is one size to choose, {chosen},\nso none to regret.", ha="center", va="center",
+                transform=ax.transAxes, fontsize=9, color=INK)  # fmt: skip
+        ax.set_axis_off()
+        return
     for level, alpha in (("90", OBSERVED_ALPHA), ("50", CURVE_ALPHA)):
         ax.fill_between(n, 1e3 * r[f"lo{level}"], 1e3 * r[f"hi{level}"], color=DATA, alpha=alpha, linewidth=0,
                         label=f"{level} % band")  # fmt: skip
     ax.plot(n, 1e3 * r["mean"], color=DATA, linewidth=1.6, label="mean")
-    ax.axvline(plan.choice.n_params, color=INK, linewidth=1.0, linestyle=(0, (1, 2)))
+    ax.axvline(plan.choice.n_params, color=INK, linewidth=1.0, linestyle=(0, (1, 2)), ymax=0.9)
     top = 1e3 * float(r["hi90"][np.isfinite(r["hi90"])].max())
-    ax.text(plan.choice.n_params, 0.98, f" least expected\n loss: {human(plan.choice.n_params)}", va="top", fontsize=8,
-            transform=ax.get_xaxis_transform(), color=INK, ha="left")  # fmt: skip
+    left = np.log(plan.choice.n_params / n.min()) < 0.6 * np.log(n.max() / n.min())
+    ax.text(plan.choice.n_params, 0.88, f" least expected \n loss: {chosen} ", va="top", fontsize=8,
+            transform=ax.get_xaxis_transform(), color=INK, ha="left" if left else "right")  # fmt: skip
     tidy(ax)
-    set_axis(ax.xaxis, (n.min(), n.max() if n.max() > n.min() else 2 * n.min()), True, large=True, most=5)
-    set_axis(ax.yaxis, (0, 1.3 * top), False, large=False)
+    set_axis(ax.xaxis, (n.min(), n.max()), True, large=True, most=5)
+    # the curves keep below the words, which stand in two storeys over them
+    set_axis(ax.yaxis, (0, 1.4 * top), False, large=False)
     ax.set_xlabel(f"parameters, at {human(plan.flops)} FLOP", fontsize=10, color=INK)
     ax.set_ylabel("regret (thousandths of a nat)", fontsize=10, color=INK)
-    ax.legend(loc="center left", bbox_to_anchor=(0.02, 0.62), frameon=False, fontsize=8.5, labelcolor=INK)
+    ax.legend(loc="upper center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK, columnspacing=1.2)
 
 
 def plot_target(target: Any) -> Figure:

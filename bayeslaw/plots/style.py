@@ -6,6 +6,7 @@ Data are solid blue, predictions dashed orange; the darker band is the curve's, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
@@ -44,15 +45,33 @@ def tick_values(low: float, high: float, log: bool, most: int = 6) -> list[float
 
 
 def set_axis(axis: Any, limits: tuple[float, float], log: bool, *, large: bool, most: int = 6) -> None:
-    """Scale, limits and ticks of one axis (``ax.xaxis`` or ``ax.yaxis``); ``large`` numbers are written 70B, 1.4T."""
-    which = axis.axis_name
+    """Scale, limits and ticks of one axis (``ax.xaxis`` or ``ax.yaxis``); ``large`` numbers are written 70B, 1.4T.
+
+    Limits that are one number are set apart around it.
+    """
+    which, limits = axis.axis_name, apart(*limits, log=log)
     getattr(axis.axes, f"set_{which}scale")("log" if log else "linear")
     getattr(axis.axes, f"set_{which}lim")(*limits)
     ticks = tick_values(*limits, log=log, most=most)
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: human(value) if large else _decimal(value, ticks)))
+    write = told_apart(human, ticks) if large else lambda value: _decimal(value, ticks)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+
+
+def apart(low: float, high: float, *, log: bool) -> tuple[float, float]:
+    """Limits of an axis; around a single number, half of it (a factor of two on a log axis) to either side."""
+    if high - low > 1e-9 * abs(high):
+        return low, high
+    return (low / 2, high * 2) if log else (low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0))
+
+
+def told_apart(write: Callable[[float, int], str], ticks: Sequence[float]) -> Callable[[float], str]:
+    """``write`` (a number, its digits) with the fewest digits, from 3, that give no two ticks the same label."""
+    enough = (digits for digits in range(3, 12) if len({write(tick, digits) for tick in ticks}) == len(ticks))
+    digits = next(enough, 12)
+    return lambda value: write(value, digits)
 
 
 def _decimal(value: float, ticks: list[float]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import DataError
 from bayeslaw.plots.bands import plot_band
-from bayeslaw.plots.style import DATA, FORECAST, shorten, tick_values
+from bayeslaw.plots.style import DATA, FORECAST, apart, set_axis, shorten, tick_values
 
 
 def make(names=("a",), *, rows=25, logged=60, noise=0.01, end=2e10, seen=6e9):
@@ -212,3 +212,19 @@ def test_sparse_rows_held_back_from_a_dense_run_are_dots():
     for ax in figure.axes:
         dots = [line for line in ax.lines if line.get_marker() == "o"]
         assert [line.get_xdata().tolist() for line in dots] == [[2e9, 3e9, 4e9]]
+
+
+@pytest.mark.parametrize(("low", "high"), [(12_500, 12_502), (9375, 12_502), (1.2e9, 1.2004e9), (0, 2e10)])
+def test_ticks_of_near_limits_differ(low, high):
+    figure = matplotlib.figure.Figure()
+    ax = figure.subplots()
+    set_axis(ax.xaxis, (low, high), False, large=True)
+    figure.canvas.draw()
+    labels = [text.get_text() for text in ax.get_xticklabels()]
+    assert len(set(labels)) == len(labels) >= 2
+
+
+def test_limits_that_are_one_number_are_set_apart():
+    assert apart(7e9, 7e9, log=True) == (3.5e9, 14e9)
+    assert apart(0.0, 0.0, log=False) == (-0.5, 0.5)
+    assert apart(2.0, 3.0, log=False) == (2.0, 3.0)

@@ -58,3 +58,16 @@ def test_unknown_contestants_are_named(result):
         plot_calibration(result, "chinchilla")
     with pytest.raises(DataError, match="smooth"):
         plot_calibration(result, level="smooth")
+
+
+def test_one_run_promises_no_band_and_its_line_is_whole(result):
+    points = result.points[result.points["run"] == "r0"].assign(pit=0.5)
+    figure = plot_calibration(Backtest(points, (), {}))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["multi-power", "honest"]
+    ax = figure.axes[0]
+    assert ax.get_title(loc="left") == "observed losses: 1 run"
+    low, high = ax.get_ylim()
+    assert low < ax.lines[1].get_ydata().min()
+    assert ax.lines[1].get_ydata().max() == 1 < high
+    words = [text.get_text() for text in plot_calibration(result).legends[0].get_texts()]
+    assert words[1] == "95 % over runs, all points at once"
