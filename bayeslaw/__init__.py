@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bayeslaw.compare import compare as compare
     from bayeslaw.data.bins import Bins as Bins
     from bayeslaw.data.runs import Runs as Runs
+    from bayeslaw.errors import BayeslawError as BayeslawError
     from bayeslaw.fit import Fit as Fit
     from bayeslaw.fit import fit as fit
     from bayeslaw.forecast import Band as Band
@@ -55,6 +56,7 @@ _HOME: dict[str, str | None] = {
     "Anomalies": "bayeslaw.anomalies",
     "Backtest": "bayeslaw.backtest_result",
     "Band": "bayeslaw.forecast",
+    "BayeslawError": "bayeslaw.errors",
     "Bins": "bayeslaw.data.bins",
     "Card": "bayeslaw.cards",
     "Choice": "bayeslaw.onward",

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bayeslaw.backtest import backtest
+from bayeslaw.backtest import apart, backtest
 from bayeslaw.backtest_parts import Frame
 from bayeslaw.backtest_result import Backtest
 from bayeslaw.cards import Card, card_names, load_card
@@ -27,6 +27,10 @@ from bayeslaw.fit import fit
 from bayeslaw.laws import Schedule, get_law
 from bayeslaw.splits import Split, share_of_run
 
+#: a coverage this far from that of its band is worth a sentence, if it is no accident
+FAR = 0.05
+#: fewest draws, of all chains together, whose tails leave-one-out can be smoothed over
+FEWEST_DRAWS = 25
 #: share of each run (of the runs, cheapest first, where each is one point) that leave-future-out fits
 SHARE = 0.7
 
@@ -41,7 +45,7 @@ class Comparison:
         with ``future_diff`` and ``future_se``: less the best card's, and the standard error of that over runs;
         ``crps`` (nats) and ``cover90`` of the same forecasts; ``elpd_loo``, ``loo_diff``, ``loo_se``, ``weight``:
         leave-one-out (by ``unit``), its difference to the best, the standard error of that, and the stacking weight.
-    sentence : which to use, and how sure that is.
+    sentence : which to use, how sure that is, and whether its bands have held.
     future : the ``Backtest`` behind the leave-future-out columns.
     notes : what to know about the scores.
     """
@@ -56,8 +60,9 @@ class Comparison:
         lines = [head]
         for row in self.frame.to_dict(orient="records"):
             lines.append(
-                f"{row['model']:<28}{row['future_score']:>8.2f}{row['future_diff']:>8.2f}{row['future_se']:>6.2f}"
-                f"{row['cover90']:>7.0%}{row['elpd_loo']:>9.1f}{row['loo_diff']:>8.1f}{row['loo_se']:>6.1f}"
+                f"{row['model']:<28}{row['future_score']:>8.2f}{row['future_diff']:>8.2f}"
+                f"{_se(row['future_se'], '.2f'):>6}{row['cover90']:>7.0%}{row['elpd_loo']:>9.1f}{row['loo_diff']:>8.1f}"
+                f"{_se(row['loo_se'], '.1f'):>6}"
             )
         lines += ["", *textwrap.wrap(self.sentence, 80)]
         for note in self.notes:
@@ -66,6 +71,11 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison: {', '.join(self.frame['model'])}, best first>"
+
+
+def _se(value: float, form: str) -> str:
+    """A standard error; a dash where there is none, as of a single run."""
+    return format(value, form) if np.isfinite(value) else "-"
 
 
 def compare(
@@ -97,12 +107,13 @@ def compare(
     Returns
     -------
     Comparison; ``print`` it. Its ``frame`` has the cards, best first, with scores in nats per observation, and
-    ``sentence`` says which to use.
+    ``sentence`` says which to use. A standard error is NaN where there is but one run.
 
     Raises
     ------
     FitError
-        Fewer than two cards can be fitted, or the share is not in (0, 1).
+        Fewer than two cards can be fitted, two bear one name, the share is not in (0, 1), or the draws are too few for
+        leave-one-out.
     DataError
         Nothing can be held back.
     """
@@ -110,8 +121,13 @@ def compare(
 
     if not 0 < share < 1:
         raise FitError(f"share is between 0 and 1, not {share!r}.")
-    cards = [load_card(m) for m in models] if models is not None else applicable(runs, schedules)
-    if len({card.name for card in cards}) < max(len(cards), 2):
+    together = sampling.get("chains", 4) * (sampling.get("draws") or FEWEST_DRAWS)
+    if together < FEWEST_DRAWS:
+        raise FitError(f"Leave-one-out takes at least {FEWEST_DRAWS} draws, all chains together, not {together}.")
+    given = applicable(runs, schedules) if models is None else list(models)
+    cards = [load_card(m) for m in given]
+    apart([card.name for card in cards], given)
+    if len(cards) < 2:
         raise FitError(
             f"To compare there must be two cards of different names that fit these runs; got "
             f"{', '.join(card.name for card in cards) or 'none'}."
@@ -135,12 +151,15 @@ def compare(
         table: Any = arviz_stats.compare(elpd)  # type: ignore[attr-defined]
     frame = _future(future).join(
         pd.DataFrame(
-            {"elpd_loo": table["elpd"], "loo_diff": -table["elpd_diff"].abs(), "loo_se": table["dse"],
+            {"elpd_loo": table["elpd"], "loo_diff": 0.0 - table["elpd_diff"].abs(), "loo_se": table["dse"],
              "weight": table["weight"]}
         ),
         on="model",
     )  # fmt: skip
-    return Comparison(frame, verdict(frame, split.name, unit), future, tuple(notes))
+    if unit == "run" and len(runs.names) < 2:
+        frame["loo_se"] = np.nan  # the spread over one is none
+    sentences = [verdict(frame, split.name, unit), coverage(future, str(frame["model"].iloc[0]))]
+    return Comparison(frame, " ".join(filter(None, sentences)), future, tuple(notes))
 
 
 def applicable(runs: Runs, schedules: Mapping[str, Schedule | str] | None = None) -> list[Card]:
@@ -213,4 +232,17 @@ def verdict(frame: Frame, held: str, unit: str) -> str:
     return (
         f"These runs cannot tell {best['model']} and {second['model']} apart: {said}. {other}. "
         f"Use the simpler one, or the one whose law you trust beyond the data."
+    )
+
+
+def coverage(future: Backtest, model: str) -> str:
+    """A sentence where the 90 % bands of ``model`` surely held another share of what was held back; else nothing."""
+    table = future.summary().set_index("model")
+    held, low, high = (float(table.loc[model, name]) for name in ("cover90", "cover90_lo", "cover90_hi"))
+    # NaN, of too few runs for an interval, compares as False
+    if abs(held - 0.9) < FAR or not (low > 0.9 or high < 0.9):
+        return ""
+    return (
+        f"The 90 % bands of {model} are too {'narrow' if held < 0.9 else 'wide'} here: they held {held:.0%} of what "
+        f"was held back (95 % interval {low:.0%} to {high:.0%})."
     )

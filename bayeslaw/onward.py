@@ -132,13 +132,13 @@ def ahead(
     tokens, step : the target, one of the two: ``"2T"`` tokens, or 50,000 steps. The other is counted on as in the last
         half of the run, where it is known.
     names : the runs to continue; by default all that have not reached the target.
-    rows : rows of each run, evenly spaced in the log, the target the last.
+    rows : rows of each run, evenly spaced in the log, the target the last; fewer where there are fewer steps ahead.
 
     Raises
     ------
     DataError
         Not one target was given, ``rows`` is below 1, the log does not count that way, there is no such run, a run is
-        too short to be continued, or all have reached the target.
+        too short to be continued or a single point, or all have reached the target.
     """
     if (tokens is None) == (step is None):
         raise DataError('Give one target: tokens="2T", or step=50000.')
@@ -156,6 +156,11 @@ def ahead(
             else 'aim at tokens (tokens="2T", or --to 2T)'
         )
         raise DataError(f"{source} does not count {axis}: {hint}.")
+    if _of_points(runs):
+        raise DataError(
+            f"Every run of {source} is a single point, which says nothing of where its run goes. Give rows to forecast "
+            f"instead (at=, or --at FILE), or ask where a budget goes (bl.plan, or bayeslaw plan)."
+        )
     there = [str(name) for name in frame["run"].unique()]
     wanted = list(names) if names else there
     for name in wanted:
@@ -169,13 +174,19 @@ def ahead(
         if not last < target:
             reached.append(f"{name} is at {_count(last, axis)}")
             continue
-        if isinstance(runs, Runs) and len(mine) < FEWEST:
+        # a bin of a fit stands for several rows
+        count = len(mine) if isinstance(runs, Runs) else int(mine["count"].sum())
+        if count < FEWEST:
             raise DataError(
-                f"Run {name!r} has {len(mine)} rows, and a curve of fewer than {FEWEST} says nothing of where it goes. "
-                f"Give rows to forecast instead (--at)."
+                f"Run {name!r} has {count} row{'s' * (count > 1)}, and a curve of fewer than {FEWEST} says nothing of "
+                f"where it goes. Give rows to forecast instead (at=, or --at FILE)."
             )
-        table = pd.DataFrame({"run": name, axis: np.geomspace(last, target, rows + 1)[1:]})
-        table.loc[table.index[-1], axis] = target
+        x = np.geomspace(last, target, rows + 1)[1:]
+        x[-1] = target
+        if axis == "step":
+            x = np.unique(np.append(np.round(x), target))
+            x = x[(x > last) & (x <= target)]
+        table = pd.DataFrame({"run": name, axis: x})
         for column in COVARIATES:
             if column in mine and pd.notna(mine[column].iloc[-1]):
                 table[column] = mine[column].iloc[-1]
@@ -189,6 +200,11 @@ def ahead(
     if not out:
         raise DataError(f"Nothing lies ahead: {'; '.join(reached[:3])}, and the target is {_count(target, axis)}.")
     return pd.concat(out, ignore_index=True)
+
+
+def _of_points(runs: Runs | Fit) -> bool:
+    """Whether every run is one point: a table of final losses, of which none goes on."""
+    return runs.one_point if isinstance(runs, Runs) else runs.problem.layout.likelihood == "points"
 
 
 def _so_far(runs: Runs | Fit) -> tuple[Any, str]:

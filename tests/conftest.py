@@ -1,11 +1,18 @@
-"""What every test may use: real data sets, where they are; and a made-up hierarchy of runs with a fit of it."""
+"""What every test may use: real data sets, a made-up hierarchy of runs with a fit of it, and a stand-in for fitting."""
 
+import math
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+
+import bayeslaw
+from bayeslaw.errors import FitError
 
 HOME = Path(os.environ.get("BAYESLAW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 
@@ -86,3 +93,80 @@ def toy_fit(toy_runs, toy_settings):
     from bayeslaw import fit
 
     return fit(toy_runs, "chinchilla", **toy_settings)
+
+
+#: a log of two runs, which the commands are given
+LOG = pd.DataFrame(
+    {
+        "run": ["a"] * 4 + ["b"] * 3,
+        "n_params": [1e8] * 4 + [7e10] * 3,
+        "step": [100, 200, 300, 400, 100, 200, 300],
+        "tokens": [1e8, 2e8, 3e8, 4e8, 1e9, 2e9, 3e9],
+        "train/loss": [4.0, 3.6, 3.4, 3.3, 3.9, 3.1, 2.9],
+        "split": ["fit"] * 4 + ["fit", "test", "test"],
+    }
+)
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.csv"
+    LOG.to_csv(path, index=False)
+    return str(path)
+
+
+@dataclass
+class Engine:
+    """Stands in for fit, load_fit and forecast; remembers what it was asked."""
+
+    ok: bool = True
+    width: float = 0.01  # half a band, nats per per cent of its level
+    asked: dict[str, Any] = field(default_factory=dict)
+    card: Any = field(default_factory=lambda: SimpleNamespace(name="chinchilla"))
+
+    def fit(self, runs, **options):
+        self.asked |= {"runs": runs, **options}
+        return self
+
+    def load_fit(self, path):
+        if path == "missing.nc":
+            raise FitError("missing.nc is not there. Fit first.")
+        return self
+
+    def save(self, path):
+        with open(path, "w") as file:
+            file.write("fit")
+
+    def check(self):
+        frame = pd.DataFrame({"parameter": ["E", "A"], "r_hat": [1.001, math.nan]})
+
+        class Check(SimpleNamespace):
+            def __str__(self):
+                return "All is well." if self.ok else "Do not trust this fit."
+
+        return Check(ok=self.ok, frame=frame)
+
+    def __str__(self):
+        return "Fit of chinchilla."
+
+    def forecast(self, fit, at, given=None, levels=(0.5, 0.9), seed=0, backtest=None):
+        self.asked |= {"at": at, "given": given, "levels": levels, "seed": seed}
+        frame = at.frame[[c for c in ("run", "n_params", "recurrence", "step", "tokens") if c in at.frame]].reset_index(
+            drop=True
+        )
+        frame["mean"] = frame["median"] = np.linspace(3, 2.5, len(frame))
+        for name in (f"{100 * level:g}" for level in levels):
+            for side, sign in (("lo", -1), ("hi", 1)):
+                frame[side + name] = frame["median"] + sign * self.width * float(name)
+                frame[f"curve_{side}{name}"] = frame["median"] + sign * 0.001 * float(name)
+        return SimpleNamespace(frame=frame, notes=("A note.",))
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = Engine()
+    for name in ("fit", "load_fit", "forecast"):
+        # a module that is imported later would put its own function back
+        getattr(bayeslaw, name)
+        monkeypatch.setitem(bayeslaw.__dict__, name, getattr(engine, name))
+    return engine

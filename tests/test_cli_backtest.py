@@ -69,7 +69,32 @@ def test_backtest_usage(log):
     assert "--origins goes with" in run("backtest", log, "--by", "run", "--origins", "20", code=2).output
     assert "write per cent" in run("backtest", log, "--origins", "x", code=2).output
     assert "--run goes with" in run("backtest", log, "--by", "size", "--run", "a", code=2).output
+    assert (
+        "--run nope: there is no such run in log.csv, which has 'a', 'b'"
+        in run("backtest", log, "--run", "nope", code=2).output
+    )
     assert "needs the column n_params" in run("backtest", log, "--by", "size", code=2).output
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--approx", "laplace", "--draws", "10", "--chains", "1"], "--chains, --draws: options of NUTS"),
+        (["--no-baselines", "--baseline", "nonsense"], "--no-baselines and --baseline exclude one another"),
+        (["--split-column", "part"], "--split-column goes with --by split"),
+    ],
+)
+def test_options_that_would_change_nothing_are_wrong_usage(log, args, words):
+    assert words in run("backtest", log, *args, code=2).stderr
+
+
+def test_compare_has_a_dash_for_an_error_that_one_run_cannot_give(log, monkeypatch):
+    names = ["future_score", "future_diff", "future_se", "cover90", "elpd_loo", "loo_diff", "loo_se"]
+    frame = pd.DataFrame({"model": ["a", "b"], **dict.fromkeys(names, 1.0)}).assign(future_se=np.nan, loo_se=np.nan)
+    found = SimpleNamespace(frame=frame, sentence="Use a.", notes=())
+    monkeypatch.setattr(bayeslaw, "compare", lambda runs, models, **options: found)
+    _, first, *_ = run("compare", log, "-q").stdout.splitlines()
+    assert first.split() == ["a", "1.00", "1.00", "-", "1.00", "1.0", "1.0", "-"]
 
 
 def test_compare_prints_the_sentence(log, monkeypatch):
@@ -90,7 +115,7 @@ def test_compare_prints_the_sentence(log, monkeypatch):
     assert json.loads(run("compare", log, "--json", "--quiet").stdout)["sentence"] == "Use a."
 
 
-def test_forecast_under_schedules(tmp_path, monkeypatch):
+def test_forecast_under_schedules(engine, tmp_path, monkeypatch):
     band = pd.DataFrame({"run": "a", "step": [100.0, 200.0], "tokens": [1e9, 2e9], "lr": [3e-4, 0.0], "median": 3.0})
     for name in ("lo50", "hi50", "lo90", "hi90", "curve_lo90", "curve_hi90"):
         band[name] = 3.0 + 0.1 * (name[-4:-2] == "hi")
@@ -104,7 +129,6 @@ def test_forecast_under_schedules(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(bayeslaw, "what_if", what_if)
-    monkeypatch.setattr(bayeslaw, "load_fit", lambda path: path)
     lines = ["--schedule", "wsd:decay=0.2", "--schedule", "constant:total=200"]
     result = run("forecast", "fit.nc", "--run", "a", *lines, "--plot", str(tmp_path / "w.png"))
     assert "a note" in result.stderr
@@ -115,6 +139,7 @@ def test_forecast_under_schedules(tmp_path, monkeypatch):
     answer = json.loads(run("forecast", "fit.nc", *lines, "--json").stdout)
     assert answer["schema"] == "bayeslaw.what-if/1"
     assert answer["rows"][0]["schedule"] == "wsd:decay=0.2"
+    assert (answer["model"], answer["ok"], answer["notes"]) == ("chinchilla", True, ["a note"])
     bands = pd.read_csv(pd.io.common.StringIO(run("forecast", "fit.nc", *lines, "-o", "-").stdout))
     assert len(bands) == 4
     assert "--at FILE" in run("forecast", "fit.nc", code=2).output

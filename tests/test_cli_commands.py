@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import math
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -17,87 +11,12 @@ from click.testing import CliRunner
 import bayeslaw
 from bayeslaw.cli import cli
 from bayeslaw.cli.output import emit_table
-from bayeslaw.errors import FitError
-
-LOG = pd.DataFrame(
-    {
-        "run": ["a"] * 4 + ["b"] * 3,
-        "n_params": [1e8] * 4 + [7e10] * 3,
-        "step": [100, 200, 300, 400, 100, 200, 300],
-        "tokens": [1e8, 2e8, 3e8, 4e8, 1e9, 2e9, 3e9],
-        "train/loss": [4.0, 3.6, 3.4, 3.3, 3.9, 3.1, 2.9],
-        "split": ["fit"] * 4 + ["fit", "test", "test"],
-    }
-)
-
-
-@pytest.fixture
-def log(tmp_path):
-    path = tmp_path / "log.csv"
-    LOG.to_csv(path, index=False)
-    return str(path)
 
 
 def run(*args: str, code: int = 0):
     result = CliRunner().invoke(cli, list(args))
     assert result.exit_code == code, result.output
     return result
-
-
-@dataclass
-class Engine:
-    """Stands in for fit, load_fit and forecast; remembers what it was asked."""
-
-    ok: bool = True
-    width: float = 0.01  # half a band, nats per per cent of its level
-    asked: dict[str, Any] = field(default_factory=dict)
-
-    def fit(self, runs, **options):
-        self.asked |= {"runs": runs, **options}
-        return self
-
-    def load_fit(self, path):
-        if path == "missing.nc":
-            raise FitError("missing.nc is not there. Fit first.")
-        return self
-
-    def save(self, path):
-        with open(path, "w") as file:
-            file.write("fit")
-
-    def check(self):
-        frame = pd.DataFrame({"parameter": ["E", "A"], "r_hat": [1.001, math.nan]})
-
-        class Check(SimpleNamespace):
-            def __str__(self):
-                return "All is well." if self.ok else "Do not trust this fit."
-
-        return Check(ok=self.ok, frame=frame)
-
-    def __str__(self):
-        return "Fit of chinchilla."
-
-    def forecast(self, fit, at, given=None, levels=(0.5, 0.9), seed=0, backtest=None):
-        self.asked |= {"at": at, "given": given, "levels": levels, "seed": seed}
-        frame = at.frame[[c for c in ("run", "n_params", "recurrence", "step", "tokens") if c in at.frame]].reset_index(
-            drop=True
-        )
-        frame["mean"] = frame["median"] = np.linspace(3, 2.5, len(frame))
-        for name in (f"{100 * level:g}" for level in levels):
-            for side, sign in (("lo", -1), ("hi", 1)):
-                frame[side + name] = frame["median"] + sign * self.width * float(name)
-                frame[f"curve_{side}{name}"] = frame["median"] + sign * 0.001 * float(name)
-        return SimpleNamespace(frame=frame, notes=("A note.",))
-
-
-@pytest.fixture
-def engine(monkeypatch):
-    engine = Engine()
-    for name in ("fit", "load_fit", "forecast"):
-        # a module that is imported later would put its own function back
-        getattr(bayeslaw, name)
-        monkeypatch.setitem(bayeslaw.__dict__, name, getattr(engine, name))
-    return engine
 
 
 def test_load_shows_one_line_per_run(log):
@@ -191,63 +110,6 @@ def test_check_of_a_missing_fit(engine):
     assert run("check", "missing.nc", code=2).stderr == "bayeslaw: missing.nc is not there. Fit first.\n"
 
 
-@pytest.fixture
-def future(tmp_path):
-    path = tmp_path / "future.csv"
-    pd.DataFrame({"run": "b", "n_params": 7e10, "tokens": [4e9, 1.4e12]}).to_csv(path, index=False)
-    return str(path)
-
-
-def test_forecast_table(engine, future):
-    result = run("forecast", "fit.nc", "--at", future, "--levels", "50,90")
-    header, first, last = result.stdout.splitlines()
-    assert header.split("  ")[-1].strip() == "90 % band"
-    assert first.split()[:4] == ["b", "70B", "4B", "3.0000"]
-    assert last.split() == ["b", "70B", "1.4T", "2.5000", "2.0000", "-", "3.0000", "1.6000", "-", "3.4000"]
-    assert "bayeslaw: A note.\n" in result.stderr
-    assert "nats per token" in result.stderr
-    assert engine.asked["levels"] == (0.5, 0.9)
-    assert engine.asked["given"] is None
-
-
-def test_forecast_json_and_csv_agree_with_the_band(engine, future, log, tmp_path):
-    out = tmp_path / "band.csv"
-    result = run("forecast", "fit.nc", "--at", future, "--given", log, "--json", "-o", str(out), "--levels", "97.5")
-    answer = json.loads(result.stdout)
-    assert (answer["schema"], answer["levels"]) == ("bayeslaw.forecast/1", [0.975])
-    assert answer["units"]["curve_lo97.5"] == "nats per token"
-    assert answer["units"]["tokens"] == "tokens"
-    assert "run" not in answer["units"]
-    table = pd.read_csv(out)
-    pd.testing.assert_frame_equal(table, pd.DataFrame(answer["rows"]), check_dtype=False)
-    assert engine.asked["given"].names == ("a", "b")
-
-
-def test_forecast_csv_on_stdout_is_nothing_else(engine, future):
-    table = pd.read_csv(io.StringIO(run("forecast", "fit.nc", "--at", future, "-o", "-").stdout))
-    assert list(table["tokens"]) == [4e9, 1.4e12]
-
-
-def test_forecast_wants_one_thing_on_stdout(engine, future):
-    assert "stdout" in run("forecast", "fit.nc", "--at", future, "-o", "-", "--json", code=2).stderr
-
-
-@pytest.mark.parametrize("levels", ["0.5,0.9", "100", "high", ""])
-def test_levels_are_per_cent(engine, future, levels):
-    assert "--levels 50,90" in run("forecast", "fit.nc", "--at", future, "--levels", levels, code=2).stderr
-
-
-def test_forecast_draws(engine, future, log, tmp_path):
-    picture = tmp_path / "band.png"
-    run("forecast", "fit.nc", "--at", future, "--given", log, "--plot", str(picture))
-    assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_picture_in_an_unknown_format_is_bad_usage_before_forecasting(engine, future, tmp_path):
-    assert "png" in run("forecast", "fit.nc", "--at", future, "--plot", str(tmp_path / "band.docx"), code=2).stderr
-    assert engine.asked == {}
-
-
 def test_laws():
     lines = run("laws").stdout.splitlines()
     assert lines[0].split() == ["law", "formula"]
@@ -287,56 +149,6 @@ def test_models():
     assert str(bayeslaw.load_card("chinchilla")).strip() == run("models", "chinchilla").stdout.strip()
     assert "chinchilla" in run("models", "chincilla", code=2).stderr
     assert [model["name"] for model in json.loads(run("models", "--json").stdout)["models"]] == names
-
-
-@pytest.fixture
-def export(tmp_path, monkeypatch):
-    """A W&B export of one run's loss, as its charts give it; the current folder is a fresh one."""
-    monkeypatch.chdir(tmp_path)
-    step = np.arange(1, 41) * 100
-    loss = 2 + 30 / step**0.5
-    table = {"Step": step, "big - train/loss": loss, "big - train/loss__MIN": loss, "big - train/loss__MAX": loss}
-    pd.DataFrame(table).to_csv("export.csv", index=False)
-    return tmp_path
-
-
-def test_forecast_of_an_export_chooses_fits_tells_and_draws(engine, export, monkeypatch):
-    monkeypatch.setitem(bayeslaw.__dict__, "ahead", lambda fit, **how: _ahead(how))
-    result = run("forecast", "export.csv", "--batch-tokens", "4M", "--to", "2T", "--save", "big.nc")
-    assert engine.asked["model"] == "power-law"
-    assert "model power-law: one run" in result.stderr
-    assert "learning rate is not in the log" in result.stderr
-    assert "big at 2T tokens: 2.5000 nats, 90 % between 1.6000 and 3.4000" in result.stdout
-    assert (export / "export.csv.forecast.png").read_bytes().startswith(b"\x89PNG")
-    assert (export / "big.nc").is_file()
-    assert not list(export.glob(".*"))
-
-
-def _ahead(how):
-    rows = pd.DataFrame({"run": "big", "step": np.linspace(5e3, 5e5, 12), "tokens": np.linspace(2e10, 2e12, 12)})
-    assert how["tokens"] == "2T"
-    return bayeslaw.Runs.from_frame(rows, need_loss=False)
-
-
-def test_forecast_of_a_log_that_cannot_reach_its_target_fits_nothing(engine, export):
-    assert "--batch-tokens 4M" in run("forecast", "export.csv", "--to", "2T", code=2).stderr
-    assert "step 4,000" in run("forecast", "export.csv", "--to-step", "100", code=2).stderr
-    assert not engine.asked
-    assert not list(export.glob("*.png"))
-
-
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
-        (["export.csv"], "--to 2T"),
-        (["export.csv", "--to", "2T", "--to-step", "5"], "in one way"),
-        (["export.csv", "--to-step", "9000", "--given", "x.csv"], "is a log"),
-        (["fit.nc", "--to", "2T", "--model", "chinchilla"], "is a fit already"),
-        (["fit.nc", "other.nc", "--to", "2T"], "one fit, or logs"),
-    ],
-)
-def test_forecast_says_which_options_go_together(engine, export, args, words):
-    assert words in " ".join(run("forecast", *args, code=2).stderr.split())
 
 
 def test_demo_fits_forecasts_and_draws_into_the_current_folder(engine, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Options that mean the same everywhere: -v, -q, --seed, --version; and text that fits where it is read."""
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -75,7 +76,29 @@ def test_one_command_does_not_hush_the_next(log, capsys):
     assert capsys.readouterr().err == "bayeslaw: heard\n"
 
 
-def test_quiet_saves_and_draws_without_a_word(log, tmp_path):
+@pytest.fixture
+def long_log(tmp_path):
+    """A log of one run with so many rows that there is nothing to warn of."""
+    step = np.arange(1, 1201)
+    loss = (2 + 30 / (step + 100) ** 0.5) * np.exp(0.01 * np.random.default_rng(0).standard_normal(len(step)))
+    path = tmp_path / "long.csv"
+    pd.DataFrame({"step": step, "loss": loss}).to_csv(path, index=False)
+    return str(path)
+
+
+def test_quiet_leaves_the_warnings(log):
+    assert "rows of a run only teach the noise" in run("anomalies", log, "-q").stderr
+
+
+def test_anomalies_says_which_options_go_together_and_which_runs_there_are(log):
+    assert "--checkpoint goes with --end" in run("anomalies", log, "--checkpoint", "3000", code=2).stderr
+    error = run("anomalies", log, "--run", "nope", code=2).stderr
+    assert "--run nope: there is no such run in log.csv, which has 'log'" in error
+    assert "select(" not in error
+
+
+def test_quiet_saves_and_draws_without_a_word(long_log, tmp_path):
+    log = long_log
     picture = tmp_path / "events.png"
     assert "drew" in run("anomalies", log, "--plot", str(picture)).stderr
     picture.unlink()

@@ -39,7 +39,8 @@ def test_one_point_per_run(truth, tmp_path):
     assert "level_run" not in said
     at = tmp_path / "at.csv"
     table[:3].drop(columns="loss").to_csv(at, index=False)
-    band = pd.read_csv(io.StringIO(run("forecast", out, "--at", at, "-o", "-").stdout))
+    # one chain cannot be checked: the forecast is made, and ends in the code of a fit that cannot be trusted
+    band = pd.read_csv(io.StringIO(run("forecast", out, "--at", at, "-o", "-", codes=(1,)).stdout))
     np.testing.assert_allclose(band["median"], table["loss"][:3], rtol=0.03)
 
 
@@ -56,7 +57,7 @@ def test_runs_of_very_different_length_without_tokens_and_group(truth, tmp_path)
     said = run("fit", log, "-o", out, *batch, *QUICK, codes=(0, 1)).stdout
     assert said.splitlines()[1].startswith("3 runs, ")
     pd.DataFrame({"run": ["r1", "r3", "r2000"], "n_params": [1e8, 3e8, 1e9], "step": 24_000}).to_csv(at, index=False)
-    band = pd.read_csv(io.StringIO(run("forecast", out, "--at", at, *batch, "-o", "-").stdout))
+    band = pd.read_csv(io.StringIO(run("forecast", out, "--at", at, *batch, "-o", "-", codes=(1,)).stdout))
     assert band["tokens"].tolist() == [1.2e10] * 3
     np.testing.assert_allclose(band["median"], truth.law(band["n_params"], band["tokens"]), rtol=0.05)
     # what is known best is known most narrowly

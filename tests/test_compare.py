@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayeslaw.backtest_result import Backtest
-from bayeslaw.compare import _future, applicable, compare, future_split, verdict
+from bayeslaw.compare import _future, applicable, compare, coverage, future_split, verdict
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import FitError
 
@@ -66,6 +66,39 @@ def test_cards_that_fit_the_columns(toy_runs):
         compare(toy_runs, ["chinchilla"])
     with pytest.raises(FitError, match="share"):
         compare(toy_runs, share=1.0)
+
+
+def backtest_of(inside: float, runs: int) -> Backtest:
+    """A backtest whose 90 % bands held that share of ten losses of each run."""
+    loss = np.tile(np.where(np.arange(10) < 10 * inside, 3.0, 4.0), runs)
+    points = pd.DataFrame(
+        {"model": "a", "split": "s", "fold": "f", "origin": 0.0, "run": np.repeat([f"r{i}" for i in range(runs)], 10),
+         "level": "raw", "final": True, "loss": loss, "mean": 3.0, "crps": 0.01, "pit": 0.5, "log_score": 0.0,
+         "curve_error": 0.0, **{f"lo{q}": 2.9 for q in (50, 80, 90, 95)}, **{f"hi{q}": 3.1 for q in (50, 80, 90, 95)}}
+    )  # fmt: skip
+    return Backtest(points, (), {"models": {"a": {}}})
+
+
+def test_bands_that_have_not_held_are_told_where_that_is_sure():
+    said = coverage(backtest_of(0.5, 20), "a")
+    assert said.startswith(
+        "The 90 % bands of a are too narrow here: they held 50% of what was held back (95 % interval"
+    )
+    assert "too wide" in coverage(backtest_of(1.0, 20), "a")
+    assert coverage(backtest_of(0.9, 20), "a") == ""
+    assert coverage(backtest_of(0.5, 1), "a") == ""
+
+
+def test_too_few_draws_for_leave_one_out_are_said_before_sampling(toy_runs):
+    with pytest.raises(FitError, match="at least 25 draws, all chains together, not 20"):
+        compare(toy_runs, chains=1, draws=20)
+
+
+def test_one_run_gives_no_standard_error(toy_runs, toy_settings):
+    one = toy_runs.select(toy_runs.names[0])
+    found = compare(one, ["power-law", "power-law-steps"], **{**toy_settings, "warmup": 50, "draws": 50})
+    assert found.frame[["future_se", "loo_se"]].isna().all(axis=None)
+    assert "nan" not in str(found)
 
 
 @pytest.mark.slow

@@ -124,6 +124,36 @@ def test_without_tokens_a_target_in_tokens_says_what_to_give():
         bl.ahead(table(tokens=False), tokens="2T")
 
 
+def test_steps_ahead_are_whole_numbers():
+    steps = bl.ahead(table(), step=4005, rows=30)["step"]
+    assert steps.tolist() == [4001, 4002, 4003, 4004, 4005]
+    far = bl.ahead(table(), step="50k", rows=30)["step"]
+    assert len(far) == 30
+    assert (far == far.round()).all()
+
+
+def points():
+    size = np.tile([1e8, 3e8, 1e9], 6)
+    tokens = np.geomspace(1e9, 1e11, 18)
+    loss = 1.8 + 480 / size**0.35 + 2100 / tokens**0.37
+    names = [f"p{i}" for i in range(18)]
+    return bl.Runs.from_frame({"run": names, "n_params": size, "tokens": tokens, "loss": loss})
+
+
+def test_single_points_are_not_continued_whether_of_a_log_or_of_a_fit():
+    runs = points()
+    fit = bl.fit(runs, "chinchilla", chains=1, warmup=50, draws=10)
+    for source in (runs, fit):
+        with pytest.raises(DataError, match=r"is a single point.*--at FILE.*bayeslaw plan"):
+            bl.ahead(source, tokens="1T")
+
+
+def test_a_fit_of_a_handful_of_rows_is_no_curve_either():
+    fit = bl.fit(bl.Runs.from_frame(table().frame.head(5)), "power-law", chains=1, warmup=50, draws=10)
+    with pytest.raises(DataError, match="5 rows"):
+        bl.ahead(fit, tokens="2T")
+
+
 def test_a_handful_of_rows_is_no_curve():
     with pytest.raises(DataError, match="5 rows"):
         bl.ahead(bl.Runs.from_frame(table().frame.head(5)), tokens="2T")

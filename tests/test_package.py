@@ -49,6 +49,11 @@ def test_every_public_name_is_there():
     assert set(bayeslaw.__all__) <= set(dir(bayeslaw))
 
 
+def test_every_error_can_be_caught_by_one_public_name():
+    with pytest.raises(bayeslaw.BayeslawError):
+        bayeslaw.load("nowhere.csv")
+
+
 def test_typing_and_run_time_agree_on_the_public_names():
     tree = ast.parse(Path(bayeslaw.__file__).read_text(encoding="utf-8"))
     block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")

@@ -9,7 +9,7 @@ import click
 from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of
-from bayeslaw.cli.reading import Reading, reading_options
+from bayeslaw.cli.reading import Reading, named, reading_options
 
 #: kinds of which a person should hear through the exit code; the others are history
 _HEADER = ("kind", "start", "end", "nats", "sd", "log10 e", "left over", "siblings")
@@ -61,16 +61,17 @@ def anomalies(
     """
     import bayeslaw
 
+    if checkpoint is not None and end is None:
+        raise click.UsageError("--checkpoint goes with --end, the last step that is planned: it is weighed against it.")
     drawable(plot)
     runs = reading.read(paths)
-    if only:
-        runs.select(*only)
+    named(runs, only)
     found = bayeslaw.anomalies(runs, fit=None if fit_path is None else bayeslaw.load_fit(fit_path), rate=rate / 1e4)
     frame = found.frame
     if only:
         frame = frame[frame["run"].isin(only)].reset_index(drop=True)
     for note in found.notes:
-        talk(note)
+        say(note)
     aligned = len(set(found.alignment["run"].tolist()))
     if aligned:
         least = found.alignment["evidence"].min()

@@ -6,10 +6,20 @@ from typing import Any
 
 import click
 
-from bayeslaw.cli.common import is_quiet, seed_option, talk
+from bayeslaw.cli.common import given_by_user, is_quiet, seed_option, talk
 from bayeslaw.cli.guard import say
-from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of, writable
-from bayeslaw.cli.reading import Reading, reading_options
+from bayeslaw.cli.output import (
+    cell,
+    draw,
+    drawable,
+    emit_json,
+    emit_table,
+    emit_text,
+    json_option,
+    rows_of,
+    writable,
+)
+from bayeslaw.cli.reading import Reading, named, reading_options
 
 
 def sampling_options(command: Any) -> Any:
@@ -83,6 +93,13 @@ def backtest(
     """
     import bayeslaw
 
+    if no_baselines and baselines:
+        raise click.UsageError("--no-baselines and --baseline exclude one another; give one of them.")
+    sampling = given_by_user("chains", "warmup", "draws") if approx else []
+    if sampling:
+        raise click.UsageError(f"{', '.join(sampling)}: options of NUTS, which --approx {approx} does without.")
+    if by != "split" and given_by_user("split_column"):
+        raise click.UsageError(f"--split-column goes with --by split, not with --by {by}.")
     writable(output)
     drawable(plot)
     options: dict[str, Any] = {}
@@ -96,8 +113,10 @@ def backtest(
         if by != "origin":
             raise click.UsageError(f"--origins goes with --by origin, not with --by {by}.")
         options["origins"] = origins
+    runs = reading.read(data)
+    named(runs, only)
     result = bayeslaw.backtest(
-        reading.read(data), models, by=by, baselines=() if no_baselines else baselines or None, approx=approx,
+        runs, models, by=by, baselines=() if no_baselines else baselines or None, approx=approx,
         jobs=jobs, folder=folder, seed=seed, chains=chains, warmup=warmup, draws=draws, progress=not is_quiet(),
         **options,
     )  # fmt: skip
@@ -153,7 +172,8 @@ def compare(
     names = ["future_score", "future_diff", "future_se", "cover90", "elpd_loo", "loo_diff", "loo_se"]
     formats = ["{:.2f}", "{:.2f}", "{:.2f}", "{:.2f}", "{:.1f}", "{:.1f}", "{:.1f}"]
     rows = [
-        [str(row["model"]), *(f.format(row[n]) for f, n in zip(formats, names, strict=True))]
+        # a dash for a standard error that one run cannot give
+        [str(row["model"]), *(cell(row[n], f.format) for f, n in zip(formats, names, strict=True))]
         for row in found.frame.to_dict(orient="records")
     ]
     emit_table(header, rows)

@@ -2,16 +2,21 @@
 
 The two flags are kept in the context and not handed to commands as arguments, so that a new command has them without
 a line of its own: it says what may be left unsaid with :func:`talk`, and what must be heard with ``guard.say``.
+What rests on a saved fit ends in the exit code of :func:`trusted`.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayeslaw.cli.guard import say
+from bayeslaw.cli.guard import BAD_NEWS, OK, say
+
+if TYPE_CHECKING:
+    from bayeslaw.fit import Fit
 
 _QUIET, _VERBOSE = "bayeslaw.quiet", "bayeslaw.verbose"
 
@@ -57,3 +62,28 @@ def talk(text: str) -> None:
     """One paragraph on stderr that a user may do without: what was chosen, written or drawn, and what to do next."""
     if not is_quiet():
         say(text)
+
+
+def trusted(fit: Fit, path: str) -> int:
+    """The exit code of an answer from the saved fit at ``path``: bad news, and why, where its sampling failed a check.
+
+    Whoever reads the answer need not be who fitted, and did not see the verdict then.
+    """
+    verdict = fit.check()
+    if verdict.ok:
+        return OK
+    say(f"warning: {headline(verdict)} `bayeslaw check {shlex.quote(path)}` tells what to do.")
+    return BAD_NEWS
+
+
+def headline(verdict: Any) -> str:
+    """The first sentence of a verdict on a fit, which says whether to trust it."""
+    return str(verdict).splitlines()[0]
+
+
+def given_by_user(*names: str) -> list[str]:
+    """Those of the command's options (``n_params``) that the user gave, as they are written (``--n-params``)."""
+    context = click.get_current_context()
+    defaults = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
+    written = {p.name: max(p.opts, key=len) for p in context.command.params}
+    return [written[name] for name in names if context.get_parameter_source(name) not in (None, *defaults)]

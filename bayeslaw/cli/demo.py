@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from bayeslaw.cli.common import seed_option, talk
-from bayeslaw.cli.forecasting import print_band
-from bayeslaw.cli.output import draw, emit_text, writable
+from bayeslaw.cli.output import draw, emit_text, print_band, writable
 from bayeslaw.cli.progress import sampling_progress
 
 PICTURE = "bayeslaw_demo.png"

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayeslaw.cli import onward
-from bayeslaw.cli.common import seed_option, talk
+from bayeslaw.cli.common import seed_option, talk, trusted
 from bayeslaw.cli.guard import BAD_NEWS, OK, say
 from bayeslaw.cli.output import (
-    cell,
     draw,
     drawable,
     emit_json,
-    emit_table,
     emit_text,
     json_option,
+    print_band,
     rows_of,
+    whole_steps,
     writable,
     write_csv,
 )
-from bayeslaw.cli.reading import Reading, reading_options
+from bayeslaw.cli.reading import Reading, named, nothing_to_read, reading_options
 from bayeslaw.errors import BayeslawError
-
-#: columns of a band that say which row it is, in the order in which a person reads them
-IDENTITY = ("run", "group", "n_params", "recurrence", "exit_step", "step", "tokens")
 
 
 def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[float, ...]:
@@ -110,6 +107,10 @@ def forecast(
         raise click.UsageError("--json and -o - both want stdout; leave one of them out.")
     ready = onward.is_fit(paths[0])
     _of_logs_or_fits(ready, paths, given=given, model=model, save=save)
+    if ready and at is None and given is None:
+        nothing_to_read(f"{paths[0]} is a fit already", "--at or --given")
+    if plot is not None and no_plot:
+        raise click.UsageError("--plot and --no-plot exclude one another; give one of them.")
     if plot is None and not ready and not no_plot and not as_json and output != "-":
         plot = f"{Path(paths[0]).name}.forecast.png"
     for file in (output, save):
@@ -118,43 +119,45 @@ def forecast(
     names = [run] if run else None
     rows = None if at is None else reading.read(at, need_loss=False)
     log = known = None
+    backtest = stored_backtest(paths[0], tested)
     if ready:
         known = None if given is None else reading.read(given)
-        fits, backtest = [bayeslaw.load_fit(paths[0])], stored_backtest(paths[0], tested)
+        fits = [bayeslaw.load_fit(paths[0])]
+        code, choice = trusted(fits[0], paths[0]), onward.of_fit(fits[0], paths[0])
     else:
         try:
             log = reading.read(paths)
         except BayeslawError as error:
             # rows to forecast are mostly given to a saved fit: say why this is none, too
             raise error if at is None else _nor_a_fit(error, paths[0]) from None
+        # what cannot be answered is said now, and not after minutes of sampling
+        named(log, names or [])
         if to is not None or to_step is not None:
-            bayeslaw.ahead(
-                log, tokens=to, step=to_step, names=[run] if run else None
-            )  # a target that is none: said now
-        elif run is not None:
-            log.select(run)
+            bayeslaw.ahead(log, tokens=to, step=to_step, names=names)
         choice = onward.chosen(log, model, schedule=bool(schedules))
+        if schedules:
+            onward.check_lines(log, run, schedules)
         fits = list(onward.fits(log, choice, run, seed))
-        backtest = stored_backtest(paths[0], tested)
+        failed = [fit for fit in fits if not fit.check().ok]
+        for fit in failed:
+            say(str(fit.check()))
+        code = BAD_NEWS if failed else OK
         if save is not None:
             if len(fits) > 1:
                 raise click.UsageError(f"--save takes one fit, and {len(fits)} runs were fitted apart; choose --run.")
             fits[0].save(save)
             talk(f"saved the fit as {save}")
-    failed = [fit for fit in fits if not fit.check().ok] if not ready else []
-    for fit in failed:
-        say(str(fit.check()))
+    basis = onward.basis(fits, choice)
     if schedules:
         from bayeslaw.cli.whatif import answer
 
         found = bayeslaw.what_if(
             fits[0], run, schedules=schedules, given=known, levels=levels, seed=seed, backtest=backtest
         )
-        answer(found, levels, output, plot, as_json)
-        ctx.exit(BAD_NEWS if failed else OK)
+        answer(found, levels, output, plot, as_json, basis)
+        ctx.exit(code)
     bands = []
     for fit in fits:
-        names = [run] if run else None
         table = (
             rows
             if rows is not None
@@ -163,24 +166,24 @@ def forecast(
         bands.append(bayeslaw.forecast(fit, at=table, given=known, levels=levels, seed=seed, backtest=backtest))
     band = onward.joined(bands)
     for note in band.notes:
-        talk(note)
+        say(note)
+    frame = band.frame if at is not None else whole_steps(band.frame)
     if output is not None:
-        write_csv(band.frame, output)
+        write_csv(frame, output)
     if as_json:
-        emit_json(
-            "forecast", list(band.frame.columns), levels=list(levels), rows=rows_of(band.frame), notes=list(band.notes)
-        )
+        basis["notes"] += band.notes
+        emit_json("forecast", list(frame.columns), **basis, levels=list(levels), rows=rows_of(frame))
     elif output != "-":
-        print_band(band.frame if at is not None else onward.milestones(band.frame), levels)
+        print_band(frame if at is not None else onward.milestones(frame), levels)
         if at is None:
-            for sentence in onward.sentences(band.frame, max(levels)):
+            for sentence in onward.sentences(frame, max(levels)):
                 emit_text(f"\n{sentence}")
     if plot is not None:
         from bayeslaw.plots.bands import plot_band
 
         draw(plot_band(band, known if log is None else log, given=known, level=max(levels)), plot)
         talk(f"drew {plot}")
-    ctx.exit(BAD_NEWS if failed else OK)
+    ctx.exit(code)
 
 
 def _nor_a_fit(error: BayeslawError, path: str) -> BayeslawError:
@@ -214,28 +217,3 @@ def stored_backtest(path: str, tested: str | None) -> Any:
     if tested is None and not beside.is_file():
         return None
     return Backtest.load(tested if tested is not None else beside)
-
-
-def print_band(frame: Any, levels: tuple[float, ...]) -> None:
-    """Print a band as a table: identity of each row, median and one column per level, nats per token."""
-    from bayeslaw.data.units import human
-
-    identity = [name for name in IDENTITY if name in frame and frame[name].notna().any()]
-    # Steps and tokens tell rows of a run apart, so they keep more digits than a size needs.
-    spell: dict[str, Callable[[Any], str]] = {
-        **dict.fromkeys(("n_params", "recurrence", "exit_step"), human),
-        "step": "{:,.0f}".format,
-        "tokens": lambda value: human(value, 5),
-    }
-    names = [f"{100 * level:g}" for level in sorted(levels)]
-    header = [*identity, "median", *[f"{name} % band" for name in names]]
-    rows = [
-        [
-            *[cell(row[name], spell.get(name, str)) for name in identity],
-            f"{row['median']:.4f}",
-            *[f"{row['lo' + name]:.4f} - {row['hi' + name]:.4f}" for name in names],
-        ]
-        for row in frame.to_dict(orient="records")
-    ]
-    emit_table(header, rows, left=2 if "group" in identity else 1)
-    talk("losses in nats per token; each band is for an observed loss.")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayeslaw.cli.common import talk
+from bayeslaw.cli.common import headline, talk
+from bayeslaw.cli.guard import say
 from bayeslaw.cli.progress import sampling_progress
+from bayeslaw.errors import DataError, FitError
 from bayeslaw.files import HDF5
 
 if TYPE_CHECKING:
@@ -38,12 +40,65 @@ def chosen(runs: Runs, model: str | None, *, schedule: bool) -> Choice:
 
     if model is not None:
         card = bayeslaw.load_card(model)
+        if schedule and "schedule" not in bayeslaw.LAWS[card.law].covariates:
+            raise FitError(
+                f"The law of {card.name} reads no learning rates, so every schedule would end alike. Take a card whose "
+                f"law does, as --model multi-power or --model annealed, or leave --model out."
+            )
         return Choice(model, f"{card.name}, as asked.", True)
     choice = bayeslaw.suggest(runs, schedule=schedule)
     talk(f"model {choice.model}: {choice.why} Another is --model NAME.")
     for note in choice.notes:
-        talk(note)
+        say(note)
     return choice
+
+
+def of_fit(fit: Fit, path: str) -> Choice:
+    """The card of a saved fit, which was chosen when it was fitted."""
+    from bayeslaw.onward import Choice
+
+    return Choice(str(fit.card.name), f"{path} is a fit of it.", True)
+
+
+def basis(fits: Sequence[Fit], choice: Choice) -> dict[str, Any]:
+    """What an answer rests on, for JSON: the model and why it, whether its sampling can be trusted, and warnings."""
+    verdicts = [fit.check() for fit in fits]
+    # of runs that were fitted apart, the ones that failed decide
+    told = [str(v) for v in verdicts if not v.ok] or [str(v) for v in verdicts[:1]]
+    notes = [*choice.notes, *dict.fromkeys(headline(v) for v in verdicts if not v.ok)]
+    return {
+        "model": choice.model,
+        "why": choice.why,
+        "ok": all(bool(v.ok) for v in verdicts),
+        "verdict": "\n".join(told),
+        "notes": notes,
+    }
+
+
+def check_lines(runs: Runs, run: str | None, lines: Sequence[str]) -> None:
+    """Fail now, and not after the fit, if a schedule's line cannot be read, or ends before the run has come so far."""
+    from bayeslaw.laws import Schedule
+    from bayeslaw.whatif import from_now
+
+    there = list(runs.names)
+    if run is None and len(there) > 1:
+        some = ", ".join(there[:5]) + (" ..." if len(there) > 5 else "")
+        raise click.UsageError(f"--schedule is for one run: choose it with --run NAME, of {some}.")
+    name = run or there[0]
+    curve: Any = runs.curve(name)
+    if not {"step", "lr"} <= set(curve.columns):
+        return  # the fit says so before it samples
+    known = curve.dropna(subset=["step", "lr"]).drop_duplicates("step", keep="last").sort_values("step")
+    if not len(known):
+        return
+    past, now = Schedule.from_rows(known["step"], known["lr"]), int(curve["step"].max())
+    for line in lines:
+        ahead = from_now(line, past, now)
+        if ahead.total <= now:
+            raise DataError(
+                f"The schedule {line!r} ends at step {ahead.total:,}, and run {name!r} is at step {now:,} already. "
+                f"Give a larger total."
+            )
 
 
 def fits(runs: Runs, choice: Choice, only: str | None, seed: int) -> Iterator[Fit]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import fold
 
 #: widest table, characters
@@ -30,6 +31,8 @@ UNITS = {
     "loss": "nats per token",
 }
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+#: columns of a band that say which row it is, in the order in which a person reads them
+IDENTITY = ("run", "group", "n_params", "recurrence", "exit_step", "step", "tokens")
 _LOSSES = ("mean", "median", "first_loss", "last_loss", "lowest_loss")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, with a schema name and units.")
@@ -61,8 +64,20 @@ def _text_or_null(value: Any) -> str | None:
 
 
 def rows_of(frame: Any) -> list[dict[str, Any]]:
-    """The rows of a pandas DataFrame as JSON objects."""
-    return [plain(row) for row in frame.to_dict(orient="records")]
+    """The rows of a pandas DataFrame as JSON objects; steps that are whole are written as whole numbers."""
+    return [{name: _count(name, plain(cell)) for name, cell in row.items()} for row in frame.to_dict(orient="records")]
+
+
+def _count(name: Any, value: Any) -> Any:
+    counted = name == "step" or str(name).endswith("_step")
+    return int(value) if counted and isinstance(value, float) and value.is_integer() else value
+
+
+def whole_steps(frame: Any) -> Any:
+    """A band's rows with steps as whole numbers: where steps were counted from tokens, the nearest."""
+    if "step" not in frame or frame["step"].isna().any():
+        return frame
+    return frame.assign(step=frame["step"].round().astype("int64"))
 
 
 def emit_json(schema: str, columns: Sequence[str] | Mapping[str, str], **content: Any) -> None:
@@ -135,6 +150,31 @@ def _say_once(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -
     click.echo(textwrap.fill(said, WIDTH, break_on_hyphens=False))
     kept = [i for i in range(len(header)) if i not in same]
     return [header[i] for i in kept], [[row[i] for i in kept] for row in rows], sum(i < left for i in kept)
+
+
+def print_band(frame: Any, levels: tuple[float, ...]) -> None:
+    """Print a band as a table: identity of each row, median and one column per level, nats per token."""
+    from bayeslaw.data.units import human
+
+    identity = [name for name in IDENTITY if name in frame and frame[name].notna().any()]
+    # Steps and tokens tell rows of a run apart, so they keep more digits than a size needs.
+    spell: dict[str, Callable[[Any], str]] = {
+        **dict.fromkeys(("n_params", "recurrence", "exit_step"), human),
+        "step": "{:,.0f}".format,
+        "tokens": lambda value: human(value, 5),
+    }
+    names = [f"{100 * level:g}" for level in sorted(levels)]
+    header = [*identity, "median", *[f"{name} % band" for name in names]]
+    rows = [
+        [
+            *[cell(row[name], spell.get(name, str)) for name in identity],
+            f"{row['median']:.4f}",
+            *[f"{row['lo' + name]:.4f} - {row['hi' + name]:.4f}" for name in names],
+        ]
+        for row in frame.to_dict(orient="records")
+    ]
+    emit_table(header, rows, left=2 if "group" in identity else 1)
+    talk("losses in nats per token; each band is for an observed loss.")
 
 
 def cell(value: Any, spell: Callable[[Any], str]) -> str:

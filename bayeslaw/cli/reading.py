@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bayeslaw.cli.common import is_verbose
+from bayeslaw.cli.common import given_by_user, is_verbose
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
@@ -43,6 +43,29 @@ class Reading:
         if is_verbose():
             click.echo(runs.explain(), err=True)
         return runs
+
+
+#: the options of ``reading_options``
+OPTIONS = ("columns", "n_params", "group", "batch_tokens", "data_order")
+
+
+def nothing_to_read(why: str, with_what: str) -> None:
+    """A usage error if a reading option was given where no log is read: it would change nothing, in silence."""
+    given = given_by_user(*OPTIONS)
+    if given:
+        raise click.UsageError(
+            f"{', '.join(given)} {'says' if len(given) == 1 else 'say'} how a log is read, and {why}: "
+            f"{'it goes' if len(given) == 1 else 'they go'} with {with_what}."
+        )
+
+
+def named(runs: Runs, names: Sequence[str]) -> None:
+    """A usage error for a run that a log does not have."""
+    there = list(dict.fromkeys(map(str, runs.frame["run"])))
+    for name in names:
+        if name not in there:
+            some = ", ".join(map(repr, there[:5])) + (" ..." if len(there) > 5 else "")
+            raise click.UsageError(f"--run {name}: there is no such run in {runs.source}, which has {some}.")
 
 
 def _columns(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from bayeslaw.cli.common import seed_option, talk
+from bayeslaw.cli.common import seed_option, talk, trusted
 from bayeslaw.cli.forecasting import stored_backtest
-from bayeslaw.cli.guard import BAD_NEWS, OK
 from bayeslaw.cli.output import writable
-from bayeslaw.cli.reading import Reading, reading_options
+from bayeslaw.cli.reading import Reading, nothing_to_read, reading_options
 
 
 @click.command(short_help="Write one HTML page about a fit, to be sent on.")
@@ -50,6 +49,8 @@ def report(
         raise click.UsageError("--to, --to-step and --at exclude one another; give one of them.")
     if output == "-":
         raise click.UsageError("a report is a file: name one, as in -o report.html.")
+    if not logs and at is None:
+        nothing_to_read("none is given", "--runs or --at")
     writable(output)
     fit = bayeslaw.load_fit(path)
     page = bayeslaw.report(
@@ -65,4 +66,4 @@ def report(
         seed=seed,
     )
     talk(f"wrote {output} ({len(page) / 1e3:,.0f} kB)")
-    ctx.exit(OK if fit.check().ok else BAD_NEWS)
+    ctx.exit(trusted(fit, path))

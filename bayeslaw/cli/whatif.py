@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bayeslaw.cli.common import talk
-from bayeslaw.cli.output import cell, draw, emit_json, emit_table, rows_of, write_csv
+from bayeslaw.cli.guard import say
+from bayeslaw.cli.output import cell, draw, emit_json, emit_table, rows_of, whole_steps, write_csv
 
 if TYPE_CHECKING:
     from bayeslaw.whatif import WhatIf
@@ -19,18 +20,20 @@ def answer(
     output: str | None,
     plot: str | None,
     as_json: bool,
+    basis: dict[str, Any],
 ) -> None:
-    """Print the what-if table, write the bands as CSV, draw them; notes are talk."""
+    """Print the what-if table, write the bands as CSV, draw them; ``basis`` is what JSON tells of the fit."""
     import pandas as pd
 
     for note in found.notes:
-        talk(note)
+        say(note)
     if output is not None:
         bands = pd.concat([b.frame.assign(schedule=name) for name, b in found.bands.items()], ignore_index=True)
-        write_csv(bands, output)
+        write_csv(whole_steps(bands), output)
     if as_json:
         columns = list(found.frame.columns)
-        emit_json("what-if", columns, levels=list(levels), rows=rows_of(found.frame), notes=list(found.notes))
+        basis["notes"] += found.notes
+        emit_json("what-if", columns, **basis, levels=list(levels), rows=rows_of(found.frame))
     elif output != "-":
         _print(found, levels)
     if plot is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayeslaw.data.columns import CANONICAL
 from bayeslaw.data.units import human
 from bayeslaw.errors import BayeslawError, DataError
 from bayeslaw.forecast import forecast
@@ -32,6 +33,8 @@ def part(**given: Any) -> dict[str, Any]:
 def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any, seed: int, number: Any) -> dict:
     from bayeslaw.plots.bands import plot_band
 
+    if fit.problem.layout.likelihood == "points" and not any(value is not None for value in asked.values()):
+        return _points(fit)
     try:
         rows = asked["at"] if asked["at"] is not None else _rows_ahead(fit, runs, asked)
         band = forecast(fit, at=rows, seed=seed, backtest=backtest)
@@ -75,6 +78,22 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
             f"{row['lo90']:.3f} and {row['hi90']:.3f}."
         )
     return out
+
+
+def _points(fit: Fit) -> dict:
+    """Of a table of single points, none of which goes on: how closely the law follows all of them."""
+    bins: Any = fit.problem.bins
+    law = get_law(fit.card.law)
+    band = forecast(fit, bins[[c for c in bins if c in CANONICAL and c != "loss"]], backtest=False)
+    apart = np.quantile(np.abs(bins["loss"].to_numpy(float) / np.median(band.curve, axis=0) - 1), [0.5, 0.9])
+    return part(
+        absent="The fit is of single points, and a single point says nothing of where its run goes. Rows to forecast "
+        "are given as a table (at, or --at); where a budget goes stands under Plan.",
+        verdict=[
+            f"{law.title}, {law.formula}: half of the {len(bins):,} losses fitted lie within {apart[0]:.1%} of it, and "
+            f"90 % within {apart[1]:.1%}."
+        ],
+    )
 
 
 def _rows_ahead(fit: Fit, runs: Runs | None, asked: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayeslaw.backtest_told import same_model, told
 from bayeslaw.data.units import human
 from bayeslaw.diagnostics import counted
 from bayeslaw.errors import BayeslawError
@@ -81,9 +82,11 @@ def _events(fit: Fit, runs: Runs | None, number: Any) -> dict:
         found = anomalies(runs)
     except BayeslawError as error:
         return part(absent=str(error))
+    others = _strangers(fit, runs)
+    notes = [*others, *found.notes]
     if not len(found):
-        return part(absent="None were found.", verdict=["No anomalies in the logs."], notes=list(found.notes))
-    out = part(notes=list(found.notes), header=["run", "kind", "steps", "peak, nats"])
+        return part(absent="None were found.", verdict=others or ["No anomalies in the logs."], notes=notes)
+    out = part(verdict=others, notes=notes, header=["run", "kind", "steps", "peak, nats"])
     records = found.frame.to_dict(orient="records")
     for event in records[:MOST_EVENTS]:
         span = f"{event['start_step']:,.0f} – {event['end_step']:,.0f}"
@@ -97,6 +100,17 @@ def _events(fit: Fit, runs: Runs | None, number: Any) -> dict:
     out["notes"] += [f"{e['run']}: {e['message']}" for e in _worst(records)]
     out["pictures"].append(inline(plot_anomalies(found), next(number), "Losses with the events found in them"))
     return out
+
+
+def _strangers(fit: Fit, runs: Runs) -> list[str]:
+    """A sentence where runs of the logs are not the fit's: what befell them is no news of the fit."""
+    there = [name for name in runs.names if name not in fit.runs]
+    if not there:
+        return []
+    some = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
+    if len(there) < len(runs.names):
+        return [f"Of the {len(runs.names)} runs in the logs {len(there)} are not in the fit: {some}."]
+    return [f"The logs hold none of the fit's runs: they are of {some}, and say nothing of what was fitted."]
 
 
 def _worst(events: list[dict[str, Any]], most: int = 3) -> list[dict[str, Any]]:
@@ -113,7 +127,13 @@ def _calibration(fit: Fit, backtest: Any, number: Any) -> dict:
             "The command bayeslaw backtest does so, and a report made with what it saves (--backtest) tells the result."
         )
         return part(absent=absent, verdict=["How well such bands hold on these data has not been measured."])
-    out = part(header=["", "losses", "90 % band holds", "95 % interval", "width"])
+    # of no rows in particular: whether the backtest is of this model, and of these data
+    notes = told(backtest, fit, fit.problem.bins.iloc[:0])
+    mine = same_model(backtest.meta.get("models", {}), fit.card)
+    if mine is None:
+        return part(absent=notes[0], verdict=notes)
+    level = "raw" if ((backtest.points["model"] == mine) & (backtest.points["level"] == "raw")).any() else "curve"
+    out = part(notes=notes, header=["", "losses", "90 % band holds", "95 % interval", "width"])
     for row in backtest.summary().to_dict(orient="records"):
         what = "observed" if row["level"] == "raw" else "smoothed"
         low, high = row["cover90_lo"], row["cover90_hi"]
@@ -127,12 +147,10 @@ def _calibration(fit: Fit, backtest: Any, number: Any) -> dict:
                 f"{row['relative_width']:.1%}",
             ]
         )
-        if row["model"] == backtest.models[0] and row["level"] == backtest.points["level"].iloc[0]:
+        if row["model"] == mine and row["level"] == level:
             out["verdict"].append(
                 f"Held back and forecast, {row['cover90']:.0%} of {what} losses lay in their 90 % band."
             )
-    if fit.meta.get("fingerprint") != backtest.meta.get("fingerprint"):
-        out["notes"].append("The backtest was made on other rows than the fit.")
     out["pictures"].append(inline(plot_calibration(backtest), next(number), "Coverage of the bands in the backtest"))
     return out
 

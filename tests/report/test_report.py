@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import bayeslaw as bl
+from bayeslaw.backtest_result import Backtest
 from bayeslaw.cli import cli
 from bayeslaw.errors import DataError, FileError, FitError
 
@@ -57,6 +60,56 @@ def test_names_from_strangers_are_only_text(page):
     assert html.escape(NASTY) in text.replace("&#34;", "&quot;")
 
 
+def verdict(text):
+    box = re.search(r'<div class="verdict.*?</div>', text, re.DOTALL)
+    assert box is not None
+    return html.unescape(re.sub(r"<[^>]+>", " ", box[0]))
+
+
+def backtest_of(card, name):
+    """A backtest of one card on other rows, whose 90 % bands held half of ten losses of each of six runs."""
+    runs, loss = 6, np.where(np.arange(10) < 5, 3.0, 4.0)
+    points = pd.DataFrame(
+        {"model": name, "split": "s", "fold": "f", "origin": 0.5, "run": np.repeat([f"r{i}" for i in range(runs)], 10),
+         "level": "raw", "final": True, "loss": np.tile(loss, runs), "mean": 3.0, "crps": 0.01, "pit": 0.5,
+         "log_score": 0.0, "curve_error": 0.0, "reach": 1.5, "reach_n": 1.0, "seen": True,
+         **{f"lo{q}": 2.9 for q in (50, 80, 90, 95)}, **{f"hi{q}": 3.1 for q in (50, 80, 90, 95)}}
+    )  # fmt: skip
+    return Backtest(points, (), {"models": {name: dict(card.source)}, "fingerprint": "other rows"})
+
+
+def test_a_fit_is_credited_with_the_backtest_of_its_own_model_alone(toy_fit):
+    mine = bl.report(toy_fit, backtest=backtest_of(toy_fit.card, toy_fit.card.name))
+    assert "50% of observed losses lay in their 90 % band" in verdict(mine)
+    assert "The backtest was made on other rows than the fit" in mine
+    other = bl.report(toy_fit, backtest=backtest_of(bl.load_card("power-law"), "power-law"))
+    assert "lay in their 90 % band" not in verdict(other)
+    assert "The backtest has no model like this fit's (chinchilla)" in verdict(other)
+
+
+def test_logs_of_other_runs_say_nothing_of_the_fit(toy_fit, toy_frame):
+    first = toy_frame[toy_frame["run"] == toy_frame["run"].iloc[0]]
+    others = bl.Runs.from_frame(first.assign(run="stranger"))
+    said = verdict(bl.report(toy_fit, runs=others))
+    assert "No anomalies in the logs" not in said
+    assert "The logs hold none of the fit's runs: they are of stranger" in said
+    both = bl.Runs.from_frame(pd.concat([first, first.assign(run="stranger")], ignore_index=True))
+    assert "Of the 2 runs in the logs 1 are not in the fit: stranger." in verdict(bl.report(toy_fit, runs=both))
+
+
+def test_a_table_of_single_points_has_its_law_for_a_headline(truth):
+    size, tokens = np.tile([1e8, 3e8, 1e9], 6), np.geomspace(1e9, 1e11, 18)
+    loss = truth.law(size, tokens) * np.exp(0.003 * np.random.default_rng(0).standard_normal(18))
+    names = [f"p{i}" for i in range(18)]
+    runs = bl.Runs.from_frame({"run": names, "n_params": size, "tokens": tokens, "loss": loss})
+    fit = bl.fit(runs, "chinchilla", chains=1, warmup=100, draws=50)
+    said = verdict(bl.report(fit))
+    assert "L = E + A / N^alpha + B / D^beta: half of the 18 losses fitted lie within 0." in said
+    assert not re.search(r"\bp\d+ at ", said)
+    with pytest.raises(DataError, match="single point"):
+        bl.report(fit, tokens="1T")
+
+
 def test_what_cannot_be_had_is_said(toy_fit):
     text = bl.report(toy_fit)
     assert "without the runs" in text
@@ -86,8 +139,13 @@ def test_the_command_writes_the_page(toy_fit, toy_frame, tmp_path):
     assert result.exit_code == (0 if toy_fit.check().ok else 1), result.output
     assert f"wrote {out}" in result.stderr
     assert "at 20B tokens" in out.read_text(encoding="utf-8")
+    warned = "bayeslaw: warning: Do not trust this fit yet: " in result.stderr
+    assert warned != toy_fit.check().ok
     both = CliRunner().invoke(cli, ["report", str(fit), "--to", "20B", "--to-step", "5", "-o", str(out)])
     assert both.exit_code == 2
+    unread = CliRunner().invoke(cli, ["report", str(fit), "--group", "c4", "-o", str(out)])
+    assert unread.exit_code == 2
+    assert "--group says how a log is read, and none is given" in unread.stderr
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the page is not looked at in a browser")
