@@ -108,8 +108,8 @@ def overtraining(options: argparse.Namespace) -> str:
     chinchilla-balanced was made before it was scored here, though the scores of the other two cards were known: five
     runs of a corpus do not tell two exponents apart, and published ratios of the two lie near one. A second form of it,
     with the interaction on top, was scored too and dropped: its sampling fails, and it errs more. The prior of
-    chinchilla-interaction's kappa was once centred on 0 (mean error 1.009 %, coverage 0.86); now it rests on three other
-    studies (``interaction.py``). That kappa is larger in these corpora than in those was known when it was moved.
+    chinchilla-interaction's kappa was once centred on 0 (mean error 1.009 %, coverage 0.86); now it rests on three
+    other studies (``interaction.py``). That kappa is larger in these corpora than in those was known when it was moved.
     """
     runs = bl.load(DATA / "gadre-overtraining" / "runs.csv")
     frame = runs.frame

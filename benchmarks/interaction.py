@@ -1,4 +1,4 @@
-"""How size and tokens interact in public sets of final losses: what the prior of chinchilla-interaction's kappa rests on.
+"""How size and tokens interact in public sets of final losses: what kappa's prior in chinchilla-interaction rests on.
 
     python benchmarks/interaction.py
 
