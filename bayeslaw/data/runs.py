@@ -213,7 +213,7 @@ class Runs:
         missing = [name for name in runs if name not in there]
         if missing or not runs:
             what = f"There is no run {', '.join(map(repr, missing))}." if runs else "No run was named."
-            raise DataError(f"{what} There are {_some(self.names)}.")
+            raise DataError(f'{what} There are {_some(self.names)}: select("<name>", "<another>").')
         return self.where(self.frame["run"].isin(runs).to_numpy())
 
     def curve(self, name: str, exit_step: float | None = None) -> pd.DataFrame:
