@@ -27,7 +27,8 @@ from looped_law import point_fit, predict
 
 import bayeslaw as bl
 from bayeslaw import scores
-from bayeslaw.backtest_work import at_mode, code_digest
+from bayeslaw.backtest_code import code_digest
+from bayeslaw.backtest_work import at_mode
 from bayeslaw.cards import load_card
 from bayeslaw.demo import CURVES, hardest, looped_curves, settled
 

@@ -11,7 +11,8 @@ import pytest
 
 import bayeslaw
 from bayeslaw.backtest import backtest
-from bayeslaw.backtest_work import CODE, Unit, law_digest
+from bayeslaw.backtest_code import CODE, law_digest
+from bayeslaw.backtest_work import Unit
 from bayeslaw.cards import load_card
 from bayeslaw.compare import compare
 from bayeslaw.errors import DataError, FitError

@@ -12,10 +12,11 @@ import pandas as pd
 from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.events import COLUMNS, Event
 from bayeslaw.anomalies.evidence import KINDS as DETECTORS
+from bayeslaw.anomalies.naming import Row
 from bayeslaw.anomalies.noise import WARM_UP
 from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, nonfinite, rewinds
 from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
-from bayeslaw.anomalies.tracker import Row, Tracker
+from bayeslaw.anomalies.tracker import Tracker
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import numpy as np
 
 from bayeslaw.anomalies.events import Event
 from bayeslaw.anomalies.live import Live, Mark
+from bayeslaw.anomalies.naming import Row
 from bayeslaw.anomalies.shocks import MOST, Curve
-from bayeslaw.anomalies.tracker import Row, Tracker
+from bayeslaw.anomalies.tracker import Tracker
 
 #: a row as it arrives: step, loss, tokens, gradient norm and learning rate, the last three NaN where unknown
 Arrived = tuple[float, float, float, float, float]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from bayeslaw.anomalies.classify import Verdict, classify
+from bayeslaw.anomalies.classify import classify
 from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.naming import Row, name_of, severity_of
 from bayeslaw.anomalies.structure import Structure
 
 #: rows remembered before an alarm; rows after an event in which a new alarm continues it; most rows of an event kept
@@ -24,24 +25,11 @@ BEFORE, LAGS = 20, 4.0
 LOOKS, SURE = (5, 60, 200), 0.9
 #: after so many rows within so many sd, so many beyond so many, all on one side, are an event of their own
 CALM, LOUD = (8, 3.0), (3, 4.0)
-#: sd of the run's own noise by which a loss climbs each row that diverges; slower, it drifts
-CLIMB = 0.25
 #: sd of the run's own noise beyond which its curve alone shows that an event is its own
 OWN = 4.0
 #: by how much the level before an event may be off, in sd of the noise (benchmarks/anomaly_families.py, sizes)
 LEVEL = 0.25
 _HUGE = 1e30
-
-
-class Row(NamedTuple):
-    """One row as judged: nats, and ``z`` in sd of the healthy noise; ``siblings`` that had the same batch."""
-
-    step: float
-    loss: float
-    expected: float
-    scale: float
-    z: float
-    siblings: int
 
 
 class Tracker:
@@ -159,9 +147,9 @@ class Tracker:
         residual -= lag
         scale = np.array([r.scale for r in rows])
         verdict = classify(residual, scale, self.lead, correlated=LEVEL)
-        kind = _name(verdict, rows, self.lead, self.own_scale)
+        kind = name_of(verdict, rows, self.lead, self.own_scale)
         peak = rows[verdict.peak]
-        severity, low, high = _severity(kind, verdict)
+        severity, low, high = severity_of(kind, verdict)
         event = Event(
             self.run, kind, verdict.probability, rows[self.lead].step, peak.step,
             rows[max(verdict.end, self.lead)].step, verdict.magnitude,
@@ -221,44 +209,3 @@ def _onset(z: np.ndarray, hint: str) -> int:
     size = float(np.clip(np.median(sign * recent), 0.4, 6.0))
     gains = size * (sign * bounded - 0.5 * size)
     return int(np.argmax(np.cumsum(gains[::-1])[::-1]))
-
-
-def _name(verdict: Verdict, rows: list[Row], lead: int, own_scale: float) -> str:
-    kind = verdict.kind
-    if kind in ("level", "drift") and _climbs(rows[lead:], own_scale):
-        return "divergence"
-    if kind == "level":
-        return "level_up" if verdict.magnitude > 0 else "level_down"
-    if kind == "drift":
-        if verdict.magnitude < 0:
-            return "drift_down"
-        return "plateau" if _flat(rows[lead:], verdict.magnitude) else "drift"
-    return kind
-
-
-def _climbs(rows: list[Row], own_scale: float) -> bool:
-    """Whether the loss leaves what was expected fast, and no more slowly in the end."""
-    third = len(rows) // 3
-    if third < 4:
-        return False
-    off = np.array([r.loss - r.expected for r in rows])
-    first, middle, last = off[:third].mean(), off[third:-third].mean(), off[-third:].mean()
-    return bool(last - first > CLIMB * own_scale * (len(rows) - third) and last - middle > 0.4 * (middle - first))
-
-
-def _flat(rows: list[Row], magnitude: float) -> bool:
-    """Whether the loss itself stood still while what was expected fell by most of the departure's size."""
-    n = len(rows)
-    if n < 60:
-        return False
-    half = n // 2
-    fall = np.mean([r.expected for r in rows[:half]]) - np.mean([r.expected for r in rows[half:]])
-    change = np.mean([r.loss for r in rows[half:]]) - np.mean([r.loss for r in rows[:half]])
-    return bool(fall > 0.25 * magnitude and abs(change) < 0.4 * fall)
-
-
-def _severity(kind: str, verdict: Verdict) -> tuple[float, float, float]:
-    margin = 1.645 * verdict.lasting_sd
-    if kind in ("point", "variance"):
-        return 0.0, 0.0, 0.0
-    return verdict.lasting, verdict.lasting - margin, verdict.lasting + margin

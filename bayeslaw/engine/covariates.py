@@ -40,16 +40,17 @@ def fill_sizes(problem: Problem, series: pd.DataFrame) -> None:
     """Parameters of every series: its own, else as its run was fitted, else the centre where the model reads none."""
     if not problem.reference["log_n"]:
         return
-    own = series["n_params"] if "n_params" in series else pd.Series(np.nan, index=series.index)
     fitted = dict(zip(problem.series["run"].astype(str), problem.series["n_params"], strict=True))
-    own = own.fillna(series["run"].astype(str).map(fitted))
-    layout = problem.layout
-    if own.isna().any() and (layout.likelihood == "points" or any(e.slope for e in layout.entries)):
+    known = np.array([fitted.get(str(run), np.nan) for run in series["run"]], float)
+    own = series["n_params"].to_numpy(float) if "n_params" in series else np.full(len(series), np.nan)
+    own = np.where(np.isnan(own), known, own)
+    missing, layout = np.isnan(own), problem.layout
+    if missing.any() and (layout.likelihood == "points" or any(e.slope for e in layout.entries)):
         raise FitError(
             f"The model changes with n_params, and the rows to forecast have none for run "
-            f"{str(series.loc[own.isna(), 'run'].iloc[0])!r}, which was not fitted. Add the column."
+            f"{str(series['run'].iloc[int(missing.argmax())])!r}, which was not fitted. Add the column."
         )
-    series["n_params"] = own.fillna(float(np.exp(problem.reference["log_n"])))
+    series["n_params"] = np.where(missing, np.exp(problem.reference["log_n"]), own)
 
 
 def name_orders(problem: Problem, series: pd.DataFrame, given: Runs | None) -> None:

@@ -151,7 +151,7 @@ def _known(
             )
         if asked.any():
             mine = given.where(asked)
-            need_axis(problem, mine.frame[mine.frame["kept"]], "given rows")
+            need_axis(problem, mine.frame.loc[mine.frame["kept"]], "given rows")
             bins = usable(get_law(problem.layout.law), mine.bins(max_bins=problem.max_bins).frame, "given rows").copy()
             bins["code"] = [place.get(key, -1) for key in keys_of(bins)]
             bins = bins[bins["code"] >= 0]
@@ -205,7 +205,7 @@ def _schedules(
 
 def _held(schedules: Mapping[str, Schedule], at: Runs) -> list[str]:
     """A sentence if rows are asked for that lie beyond what is known of a run's learning rate."""
-    last = at.frame.groupby("run", sort=False)["step"].max()
+    last: Any = at.frame.groupby("run", sort=False)["step"].max()
     beyond = [str(run) for run, step in last.items() if step > schedules[str(run)].steps[-1]]
     if not beyond:
         return []
