@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from bayeslaw.cli.common import seed_option, talk
+from bayeslaw.cli.common import given_by_user, seed_option, talk, trusted
 from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import draw, drawable, emit_json, emit_table, emit_text, json_option, plain, rows_of
 
@@ -28,10 +29,19 @@ def rate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _rates(gpu: str | None, peak: float | None, mfu: float, price: float | None, devices: int | None) -> Any:
-    from bayeslaw.plan import rates
+def _rates(budgets: tuple[str | None, ...], gpu: str | None, **how: Any) -> Any:
+    """The rates of the options; a usage error for those of a device that neither they nor the budgets name."""
+    from bayeslaw.plan import parse_budget, rates
 
-    return rates(gpu, peak=peak, mfu=mfu, price=price, devices=devices)
+    known = rates(gpu, **how)
+    told = [known, *(parse_budget(text, known)[1] for text in budgets if text is not None)]
+    idle = given_by_user("price", "devices", "mfu")
+    if idle and not any(one.peak for one in told):
+        raise click.UsageError(
+            f"{', '.join(idle)}: FLOP become hours, days and money on a device, and none is named. Add --gpu h100, or "
+            "the peak of another with --peak 989e12."
+        )
+    return known
 
 
 def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
@@ -81,7 +91,7 @@ def plan(
     """Find the compute-optimal size and tokens of a budget.
 
     Every number has a median and 50 % and 90 % intervals. With --target-loss the budget is what is found; the exit code
-    is 1 if no budget reaches the target.
+    is 1 if no budget reaches the target, or if the fit cannot be trusted.
     """
     import bayeslaw
     from bayeslaw.plan import Limits
@@ -90,13 +100,15 @@ def plan(
     if (flops is None) == (target_loss is None):
         raise click.UsageError("give a budget (--flops 1e22) or a target (--target-loss 2.0), one of the two.")
     drawable(plot)
-    known = _rates(gpu, peak, mfu, price, devices)
+    known = _rates((flops,), gpu, peak=peak, mfu=mfu, price=price, devices=devices)
     limits = Limits(**{k: v for k, v in bounds.items() if v is not None})
     fit = bayeslaw.load_fit(path)
+    code = trusted(fit, path)
+    how = {"group": group, "limits": limits, "cost": cost, "seed": seed}
     if target_loss is not None:
-        _target(ctx, fit, target_loss, plot, as_json, group=group, rates=known, limits=limits, cost=cost, seed=seed)
-        return
-    found = make(fit, flops, group=group, rates=known, limits=limits, cost=cost, seed=seed)
+        _target(ctx, fit, target_loss, plot, as_json, rates=known, **how)
+        ctx.exit(code)
+    found = make(fit, flops, rates=known, **how)
     if as_json:
         emit_plan(found)
     else:
@@ -105,9 +117,10 @@ def plan(
         from bayeslaw.plan.frontier import frontier
         from bayeslaw.plots.planning import plot_plan
 
-        line = frontier(fit, group=group, limits=limits, high=max(found.flops * 3, found.reach.flops[1] * 3))
+        line = frontier(fit, high=max(found.flops * 3, found.reach.flops[1] * 3), **how)
         draw(plot_plan(found, line), plot)
         talk(f"drew {plot}")
+    ctx.exit(code)
 
 
 def emit_plan(found: Any) -> None:
@@ -169,7 +182,7 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
 @click.command("next-runs")
 @click.argument("path", metavar="FIT")
 @click.option("--candidates", "table", required=True, metavar="FILE",
-              help="A table with two of n_params, tokens and flops in each row.")  # fmt: skip
+              help="A table: run, two of n_params, tokens and flops; group, if not --group's.")  # fmt: skip
 @click.option("--flops", "--for", "flops", required=True, metavar="BUDGET", help="The big run's budget.")
 @click.option("--budget", metavar="BUDGET", help="What the small runs may cost together. [a tenth of the big run]")
 @click.option("--by", type=click.Choice(["value", "variance"]), default="value", show_default=True,
@@ -180,7 +193,9 @@ def _target(ctx: click.Context, fit: Any, loss: float, plot: str | None, as_json
 @rate_options
 @seed_option
 @json_option
+@click.pass_context
 def next_runs(
+    ctx: click.Context,
     path: str,
     table: str,
     flops: str,
@@ -188,38 +203,34 @@ def next_runs(
     by: str,
     group: str | None,
     misfit: float,
-    gpu: str | None,
-    peak: float | None,
-    mfu: float,
-    price: float | None,
-    devices: int | None,
     seed: int,
     as_json: bool,
+    **rating: Any,
 ) -> None:
     """Choose which cheap runs to train before a big one.
 
-    Says "none" when no run saves the big one more than it costs.
+    Says "none" when no run saves the big one more than it costs. The exit code is 1 if the fit cannot be trusted.
     """
     import bayeslaw
     from bayeslaw.data.units import human
     from bayeslaw.plan.misfit import Misfit
     from bayeslaw.plan.next_runs import next_runs as choose
 
-    known = _rates(gpu, peak, mfu, price, devices)
+    known = _rates((flops, budget), **rating)
     rows = _read_candidates(table)
     stray = Misfit(scale=misfit) if misfit else None
-    found = choose(
-        bayeslaw.load_fit(path), rows, flops, budget=budget, by=by, group=group, misfit=stray, rates=known, seed=seed
-    )
+    fit = bayeslaw.load_fit(path)
+    code = trusted(fit, path)
+    found = choose(fit, rows, flops, budget=budget, by=by, group=group, misfit=stray, rates=known, seed=seed)
     if as_json:
         emit_json("next-runs", ["n_params", "tokens", "recurrence", "flops"], big_run_flops=found.flops,
-                  mistake=found.mistake, chosen=list(found.chosen), cost=found.cost, saving=found.saving, net=found.net,
-                  money={k: known.money(getattr(found, k)) for k in ("mistake", "cost", "saving", "net")},
+                  budget=found.budget, mistake=found.mistake, chosen=list(found.chosen), cost=found.cost,
+                  saving=found.saving, net=found.net,
+                  money={k: found.rates.money(getattr(found, k)) for k in ("mistake", "cost", "saving", "net")},
                   reduction=found.reduction, rows=rows_of(found.frame), notes=list(found.notes))  # fmt: skip
-        return
-    header = ["run", "n_params", "tokens", "FLOP", "narrows by", "saves", "net", ""]
+        ctx.exit(code)
     emit_table(
-        header,
+        ["run", "n_params", "tokens", "FLOP", "narrows by", "saves", "net", ""],
         [
             [str(r["run"]), human(r["n_params"]), human(r["tokens"]), human(r["flops"]), f"{r['reduction']:.1%}",
              human(r["saving"]), human(r["net"]), "chosen" if r["chosen"] else ""]
@@ -227,11 +238,13 @@ def next_runs(
         ],
     )  # fmt: skip
     emit_text(str(found))
+    ctx.exit(code)
 
 
 def _read_candidates(path: str) -> Any:
-    """The table of candidates: CSV, or whatever else the readers know."""
+    """The table of candidates, rows in its order; without names where the reader took the file's for all."""
     import bayeslaw
 
-    frame = bayeslaw.load(path, need_loss=False).frame
-    return frame[[c for c in ("run", "group", "n_params", "tokens", "flops", "recurrence") if c in frame]]
+    frame = bayeslaw.load(path, need_loss=False).frame.sort_values("row")
+    name = [] if len(frame) > 1 and set(frame["run"]) == {Path(path).stem} else ["run"]
+    return frame[[c for c in (*name, "group", "n_params", "tokens", "flops", "recurrence") if c in frame]]

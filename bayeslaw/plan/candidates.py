@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
-from bayeslaw.plan.costs import SIX_N, Cost, cost_of
+from bayeslaw.plan.costs import Cost, cost_of
 from bayeslaw.plan.surface import Surface
 
 #: variance of a Student-t with fewer degrees of freedom is infinite, or as good as
 LEAST_NU = 2.5
+#: FLOP of a candidate over what its N and D cost by the fit's own count, at least and at most. A count of one's own
+#: adds attention and embeddings, which come to some three times the rest at 25M parameters; hardly any leaves half out.
+LEAST_RATIO, MOST_RATIO = 0.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -57,23 +61,27 @@ def candidates(
     surfaces: dict[str | None, Surface] | None = None,
     draws: int = 2000,
     z: np.ndarray | None = None,
+    seed: int = 0,
 ) -> Candidates:
     """Candidates from a table with n_params and tokens, or n_params and flops, or tokens and flops.
 
     The missing one of C, N and D follows from the group's own measured cost of a token. ``group`` and ``recurrence``
-    are read where the table has them; ``surfaces`` (group → surface) may share draws with other parts of a plan, and
-    ``z`` (S, dim) are the draws of those that are made here.
+    are read where the table has them; each group that was not fitted is a new one with deviations of its own, and rows
+    without a group are of the new group that has no name. ``surfaces`` (group → surface) may share draws with other
+    parts of a plan; ``z`` (S, dim) are the draws and ``seed`` the seed of those that are made here.
 
     Raises
     ------
     PlanError
-        The table is empty, has too few columns, or a number that is not above zero.
+        The table is empty, has too few columns, or a number that is not above zero; a name stands there twice; or a
+        row's n_params, tokens and flops cannot all be true.
     """
     frame: Any = pd.DataFrame(table).reset_index(drop=True).copy()
     if not len(frame):
         raise PlanError("There is no candidate run: give at least one row with two of n_params, tokens and flops.")
     if "run" not in frame:
         frame["run"] = [f"candidate {i + 1}" for i in range(len(frame))]
+    _refuse_twins(frame["run"].astype(str))
     for name in ("n_params", "tokens", "flops"):
         if name not in frame:
             frame[name] = np.nan
@@ -85,19 +93,19 @@ def candidates(
     if "recurrence" not in frame:
         frame["recurrence"] = 1.0
     found = surfaces if surfaces is not None else {}
-    groups = frame["group"].astype(str) if "group" in frame else pd.Series([None] * len(frame))
+    groups = pd.Series(group_names(frame), dtype=object)
+    pooled, new = [str(g) for g in fit.problem.levels.get("group", [])], unknown_groups(fit, frame)
     log_loss, noise = np.empty((0, 0)), np.empty(len(frame))
     for group in groups.unique():
-        known = group if _is_group(fit, group) else None
-        if known not in found:
-            found[known] = Surface(fit, known, draws=draws, z=z)
-        surface = found[known]
+        key = group if group in (*pooled, *new) else None
+        if key not in found:
+            found[key] = Surface(fit, key if key in pooled else None, draws=draws, seed=seed, z=z, new=key or "")
+        surface = found[key]
         if not log_loss.size:
             log_loss = np.empty((surface.count, len(frame)))
         mine = np.flatnonzero((groups == group) if group is not None else groups.isna())
-        short = mine[frame.loc[mine, ["n_params", "tokens", "flops"]].isna().any(axis=1)]
-        cost = cost_of(surface) if len(short) else SIX_N
-        for i in short:
+        cost = cost_of(surface)
+        for i in mine:
             _complete(frame, int(i), surface, cost)
         same = [surface.budgets(frame.loc[mine]), frame.loc[mine, "recurrence"].to_numpy(float)]
         alike: Any = pd.Series(mine).groupby(same, sort=False)
@@ -111,15 +119,51 @@ def candidates(
     return Candidates(frame, log_loss, noise, size, float(np.sqrt(np.mean(shift**2))) if shift is not None else 0.0)
 
 
-def _is_group(fit: Fit, group: str | None) -> bool:
-    return group is not None and group in [str(g) for g in fit.problem.levels.get("group", [])]
+def _refuse_twins(names: pd.Series) -> None:
+    """PlanError if two candidates have one name: what is chosen is told by it."""
+    twice = np.flatnonzero(names.duplicated())
+    if len(twice):
+        name = names.iloc[twice[0]]
+        first = int((names == name).to_numpy().argmax())
+        raise PlanError(
+            f"Candidate {name!r} stands in row {first + 1} and again in row {twice[0] + 1}: every candidate needs a "
+            "name of its own in column run. Rename one, or leave it out."
+        )
+
+
+def group_names(frame: pd.DataFrame) -> list[str | None]:
+    """The group of every row; None where it has none, or an empty one."""
+    if "group" not in frame:
+        return [None] * len(frame)
+    return [None if pd.isna(g) or not str(g).strip() else str(g) for g in frame["group"]]
+
+
+def of_target(table: pd.DataFrame, group: str | None) -> pd.DataFrame:
+    """The table, rows without a group taken for runs of the target's, where that is named."""
+    frame = pd.DataFrame(table)
+    if group is None:
+        return frame
+    return frame.assign(group=pd.Series([g or group for g in group_names(frame)], frame.index, dtype=object))
+
+
+def unknown_groups(fit: Fit, frame: pd.DataFrame) -> list[str]:
+    """Groups of a table that are none of the fit's, in its order; none where the fit's runs have no groups."""
+    bins: Any = fit.problem.bins
+    if "group" not in bins:
+        return []
+    seen = set(bins["group"].astype(str))
+    return [g for g in dict.fromkeys(group_names(frame)) if g is not None and g not in seen]
 
 
 def _complete(frame: Any, i: int, surface: Surface, cost: Cost) -> None:
     n, d, c = (float(frame[name][i]) for name in ("n_params", "tokens", "flops"))
     r = float(frame["recurrence"][i])
-    if np.isfinite([n, d, c]).sum() < 2:
+    known = int(np.isfinite([n, d, c]).sum())
+    if known < 2:
         raise PlanError(f"Candidate {frame['run'][i]!r} needs two of n_params, tokens and flops.")
+    if known == 3:
+        _agree(str(frame["run"][i]), i, n, d, c, cost, float(cost.per_token(surface.unrolled(n, r))) * d)
+        return
     if np.isnan(n):
         # the size whose tokens cost the budget: FLOP per token rises with size
         low, high = np.log(1e3), np.log(1e16)
@@ -133,6 +177,18 @@ def _complete(frame: Any, i: int, surface: Surface, cost: Cost) -> None:
     frame.loc[i, "n_params"] = n
     frame.loc[i, "tokens"] = c / per if np.isnan(d) else d
     frame.loc[i, "flops"] = per * d if np.isnan(c) else c
+
+
+def _agree(name: str, i: int, n: float, d: float, c: float, cost: Cost, usual: float) -> None:
+    """PlanError if ``n`` parameters on ``d`` tokens, which usually cost ``usual`` FLOP, cannot have cost ``c``."""
+    if LEAST_RATIO <= c / usual <= MOST_RATIO:
+        return
+    raise PlanError(
+        f"Candidate {name!r} (row {i + 1}): {human(n)} parameters on {human(d)} tokens take {human(usual)} FLOP, where "
+        f"a token costs {cost.said}; its flops are {human(c)}, {c / usual:.2g} times that. {LEAST_RATIO:g} to "
+        f"{MOST_RATIO:g} times are expected: what attention, embeddings and ways of counting make of it. Correct one "
+        "of n_params, tokens and flops, or leave one out."
+    )
 
 
 def _noise(surface: Surface, n_params: np.ndarray, tokens: np.ndarray) -> np.ndarray:

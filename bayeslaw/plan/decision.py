@@ -7,17 +7,26 @@ not the median of N*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.units import human
 from bayeslaw.plan.costs import Cost
-from bayeslaw.plan.optimum import Limits, Optimum, loss_at, optimum, tokens_for
+from bayeslaw.plan.optimum import SIZES, Limits, Optimum, loss_at, optimum, tokens_for
 from bayeslaw.plan.surface import Surface
 
 #: points of the regret curve, and how far beyond the draws' optima it reaches
 POINTS, REACH = 61, 4.0
+#: this near (relative) a limit, an optimum lies at it: its search ends about as near; share of draws worth a word
+AT, SOME = 2e-3, 0.1
+#: limits that can keep an optimum from where it would be
+BOUNDS = ("sizes", "max_params", "memory", "max_tokens")
+#: what is told of draws
+BANDS = ("mean", "median", "lo50", "hi50", "lo90", "hi90")
+#: a loss above this, nats per token, is none of a language model
+HIGH = 15.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,9 @@ def judge(
     """What choosing this size and recurrence means: expected loss and regret."""
     loss = loss_at(surface, cost, limits, flops, np.array([[n_params]]), recurrence)[:, 0]
     tokens = float(tokens_for(surface, cost, limits, flops, n_params, recurrence))
-    return Choice(n_params, tokens, float(recurrence), float(loss.mean()), float((loss - best.loss).mean()))
+    # no size is better than a draw's best; what seems to be is the end of that one's search
+    regret = max(float((loss - best.loss).mean()), 0.0)
+    return Choice(n_params, tokens, float(recurrence), float(loss.mean()), regret)
 
 
 def plug_in(surface: Surface, cost: Cost, limits: Limits, flops: float, best: Optimum) -> Choice:
@@ -80,16 +91,71 @@ def regret_curve(surface: Surface, cost: Cost, limits: Limits, flops: float, bes
 def sensitivity(
     surface: Surface, cost: Cost, limits: Limits, flops: float, best: Optimum, factors: tuple[float, ...] = (0.5, 2.0)
 ) -> pd.DataFrame:
-    """Loss (nats) of a size off by a factor from each draw's own optimum, tokens following from the budget."""
+    """Loss (nats) of a size off by a factor from each draw's own optimum, tokens following from the budget.
+
+    NaN where the limits do not allow a draw that size: their optimum is none of the surface's, and its loss no cost.
+    """
     rows = []
     for factor in factors:
-        loss = np.empty(surface.count)
+        loss = np.full(surface.count, np.nan)
+        if not _allowed(limits, best.n_params * factor):
+            rows.append({"factor": factor, **dict.fromkeys(BANDS, np.nan)})
+            continue
         for r in np.unique(best.recurrence):
             mine = best.recurrence == r
             n = (best.n_params * factor)[:, None]
             loss[mine] = loss_at(surface, cost, limits, np.full((surface.count, 1), flops), n, float(r))[mine, 0]
         rows.append({"factor": factor, **{k: float(v[0]) for k, v in bands((loss - best.loss)[:, None]).items()}})
     return pd.DataFrame(rows)
+
+
+def _allowed(limits: Limits, n_params: np.ndarray) -> bool:
+    """Whether the limits allow all of these sizes (S,)."""
+    if limits.allowed is not None:
+        return bool(np.isin(n_params, limits.allowed).all())
+    return bool(n_params.max() <= limits.largest)
+
+
+def limited(surface: Surface, cost: Cost, limits: Limits, flops: float, best: Optimum) -> list[str]:
+    """Sentences on which limits keep the plan from its optimum, and at what cost; on losses that are none.
+
+    A limit that decides in fewer than ``SOME`` of the draws is not worth a word.
+    """
+    notes = []
+    if any(getattr(limits, name) is not None for name in BOUNDS):
+        free = optimum(surface, cost, flops, replace(limits, **dict.fromkeys(BOUNDS)))
+        for name, share in _binding(limits, best, free).items():
+            if share >= SOME:
+                notes.append(f"The limit {name} (--{name.replace('_', '-')}) decides in {share:.0%} of the draws.")
+        if notes and free.edge.mean() < SOME:
+            n, d, loss = (float(np.median(v)) for v in (free.n_params, free.tokens, free.loss))
+            less = float(np.median(best.loss - free.loss))
+            notes.append(
+                f"Without limits on size and tokens the best is {human(n)} parameters on {human(d)} tokens, whose loss "
+                f"of {loss:.4f} is {f'{less:.4f}' if less >= 1e-4 else 'less than 0.0001'} lower (medians)."
+            )
+    if float(np.median(best.loss)) > HIGH:
+        notes.append(
+            f"A loss of {np.median(best.loss):.3g} nats a token is more than a guess among all tokens has (about 11). "
+            "No law holds there, and such a model is of no use."
+        )
+    return notes
+
+
+def _binding(limits: Limits, best: Optimum, free: Optimum) -> dict[str, float]:
+    """Limit → share of the draws that it keeps from where their optimum would be without limits."""
+    share, sizes = {}, limits.sizes
+    by_memory = np.inf if limits.memory is None else limits.memory / limits.bytes_per_param
+    cap = "max_params" if limits.max_params is not None and limits.max_params <= by_memory else "memory"
+    if sizes is not None and max(sizes) > limits.largest:
+        share[cap] = float((free.n_params > limits.largest).mean())
+    elif sizes is not None:
+        share["sizes"] = float(((free.n_params < min(sizes)) | (free.n_params > max(sizes))).mean())
+    elif limits.largest < SIZES[1]:
+        share[cap] = float((best.n_params > limits.largest * (1 - AT)).mean())
+    if limits.max_tokens is not None:
+        share["max_tokens"] = float((best.tokens > limits.max_tokens * (1 - AT)).mean())
+    return share
 
 
 def bands(draws: np.ndarray) -> dict[str, np.ndarray]:
@@ -99,4 +165,4 @@ def bands(draws: np.ndarray) -> dict[str, np.ndarray]:
     q = np.quantile(
         draws, [0.5, 0.25, 0.75, 0.05, 0.95], axis=0, method="nearest" if np.isinf(draws).any() else "linear"
     )
-    return {"mean": mean, "median": q[0], "lo50": q[1], "hi50": q[2], "lo90": q[3], "hi90": q[4]}
+    return dict(zip(BANDS, (mean, *q), strict=True))

@@ -22,9 +22,12 @@ import pandas as pd
 
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
+from bayeslaw.plan.surface import MISFIT, plannable, stream
 
 #: degrees of freedom and number of proposals per draw; Pareto k beyond which the Gaussian at the mode is taken as it is
 FREEDOM, PROPOSALS, MOST_K = 7, 4, 0.7
+#: a misfit of this scale or more says nothing of any loss, and its numbers overflow
+MOST_SCALE = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,11 @@ class Misfit:
     length: float = 4.6
 
     def __post_init__(self) -> None:
-        if not (0 < self.scale < 10 and 0 < self.length < np.inf):
-            raise PlanError(f"A misfit's scale and length are above 0, not {self.scale!r} and {self.length!r}.")
+        if not (0 < self.scale < MOST_SCALE and 0 < self.length < np.inf):
+            raise PlanError(
+                f"A misfit's scale is above 0 and below {MOST_SCALE:g} (0.08 is 8 % of the loss), its length above 0 "
+                f"and finite; got scale {self.scale!r} and length {self.length!r}."
+            )
 
     def covariance(self, a: Places, b: Places) -> np.ndarray:
         """(len a, len b): of the surface at two sets of places."""
@@ -80,7 +86,8 @@ class Held:
         from bayeslaw.engine.warp import from_z
         from bayeslaw.engine.weights import resampled
 
-        self.misfit, rng = misfit, np.random.default_rng(seed)
+        plannable(fit)
+        self.misfit, rng = misfit, stream(seed, MISFIT)
         layout, data = fit.problem.layout, fit.problem.data
         old = fit.draws(draws)
         self._series, self._column = _ends(data["rows"]["mask"])

@@ -13,16 +13,20 @@ from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import Rates, parse_budget
-from bayeslaw.plan.candidates import Candidates, candidates
+from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, unknown_groups
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.design import Joint, exhaustive, greedy
 from bayeslaw.plan.misfit import Held, Misfit, Places
-from bayeslaw.plan.optimum import Limits, optimum
+from bayeslaw.plan.optimum import SIZES, Limits, favoured
+from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
 from bayeslaw.plan.value import Waste, saving, waste
 
 #: draws over which variances and values are averaged
 DRAWS = 1000
+#: outcomes imagined per draw, by the search among many sets and by the estimate that decides and is told: with 64 what
+#: chance makes of a saving is about 1e-5 of the big run
+SEARCHED, DECIDING = 4, 64
 DEFAULT_MISFIT = Misfit()
 
 
@@ -34,11 +38,13 @@ class NextRuns:
     ----------
     frame : one row per candidate, in the table's order: its columns, ``flops`` (cost), ``reduction`` (share of the
         variance of the target's log loss that it takes away alone), ``saving`` (expected, of the big run, FLOP),
-        ``net`` (saving less cost, FLOP), ``chosen`` (in the set).
+        ``net`` (saving less cost, FLOP), ``chosen`` (in the set). By value, none is chosen only if no ``net`` within
+        the budget is above 0.
     chosen : names of the chosen set, in the order of choice; empty if none is worth it.
     reduction, saving, cost : of the set: share of variance, FLOP, FLOP.
     mistake : expected waste of the big run as things stand, FLOP.
     flops : the big run's budget. rates : what turns FLOP into money. by : ``"value"`` or ``"variance"``.
+    budget : what the small runs may cost together, FLOP.
     """
 
     frame: pd.DataFrame
@@ -50,6 +56,7 @@ class NextRuns:
     flops: float
     rates: Rates
     by: str
+    budget: float
     notes: tuple[str, ...] = ()
 
     @property
@@ -62,10 +69,22 @@ class NextRuns:
         text = f"{human(abs(flops))} FLOP" if money is None else f"{human(money)} in money ({human(abs(flops))} FLOP)"
         return text if flops >= 0 else f"minus {text}"
 
+    def _why_none(self) -> str:
+        cost = self.frame["flops"].to_numpy(float)
+        within = _within(cost, self.budget)
+        if not within.any():
+            name, least = self.frame["run"].iloc[int(cost.argmin())], self._price(float(cost.min()))
+            return f"The cheapest candidate, {name}, costs {least}, more than the budget of {self._price(self.budget)}."
+        if self.by == "variance":
+            return "No candidate within the budget tells anything of the loss at the target."
+        worth = ", ".join(str(name) for name in self.frame.loc[self.frame["net"] > 0, "run"])
+        beyond = f" within the budget of {self._price(self.budget)}" if worth else ""
+        return f"No candidate{beyond} saves what it costs{f'; beyond it {worth} would' if worth else ''}."
+
     def __str__(self) -> str:
         head = f"Big run of {self.rates.say(self.flops)}: its size is expected to waste {self._price(self.mistake)}"
         if not self.chosen:
-            return "\n".join([head, "Next runs: none. No candidate saves what it costs.", *self.notes])
+            return "\n".join([head, f"Next runs: none. {self._why_none()}", *self.notes])
         names = ", ".join(self.chosen)
         return "\n".join(
             [
@@ -98,13 +117,15 @@ def next_runs(
     Parameters
     ----------
     fit : what is known so far.
-    table : candidates, one a row: two of n_params, tokens and flops; run, group, recurrence where they apply.
+    table : candidates, one a row: two of n_params, tokens and flops; run, group, recurrence where they apply. A row
+        without a group is of the big run's.
     flops : the big run's budget, a number or words, see ``parse_budget``.
     budget : what the small runs may cost together; by default a tenth of the big run.
     by : ``"value"``: the set of most expected saving less cost, none if that is below 0. ``"variance"``: the set that
         most narrows the loss at the big run's optimum, whatever it costs within the budget.
-    group : the group that the big run belongs to. rates, limits : as in ``plan``.
-    search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates. seed : of the posterior draws taken.
+    group : the group that the big run belongs to; by default, where several were fitted, a new one. A candidate's group
+        that was not fitted is a new one of its own. rates, limits : as in ``plan``.
+    search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates. seed : of all that is drawn.
 
     misfit : how far losses stray from the law, and over which distances in N and D (Gaussian process about the law,
         Kennedy and O'Hagan 2001): runs far from the target then tell less of it than runs near it, and the law's
@@ -118,21 +139,25 @@ def next_runs(
     Raises
     ------
     PlanError
-        A candidate lacks two of C, N and D, or a budget is none.
+        A candidate lacks two of C, N and D, has three that do not agree, or another's name; a budget is none; the law
+        says nothing of budgets.
     """
     if by not in ("value", "variance") or search not in ("greedy", "exhaustive"):
         raise PlanError(f"by is 'value' or 'variance' and search 'greedy' or 'exhaustive'; got {by!r} and {search!r}.")
+    if search == "exhaustive" and len(table) > 15:
+        raise PlanError(f"An exhaustive search tries every set: at most 15 candidates, not {len(table)}. Use greedy.")
     bound = Limits.of(limits)
     big, known = parse_budget(flops, rates)
-    small = big / 10 if budget is None else parse_budget(budget, known)[0]
+    small, other = (big / 10, known) if budget is None else parse_budget(budget, known)
+    # a device that the one text names turns the other's FLOP into money, too
+    known = known if known.peak is not None else other
     held = None if misfit is None else Held(fit, misfit, DRAWS, seed)
     z = None if held is None else held.z
     surface = Surface(fit, group, draws=DRAWS, seed=seed, z=z)
-    runs = candidates(fit, table, {group: surface}, DRAWS, z)
-    if search == "exhaustive" and len(runs) > 15:
-        raise PlanError(f"An exhaustive search tries every set: at most 15 candidates, not {len(runs)}. Use greedy.")
+    runs = candidates(fit, of_target(table, group), {group: surface}, DRAWS, z, seed)
     cost = cost_of(surface)
-    best = optimum(surface, cost, big, bound)
+    best, reach = favoured(surface, cost, big, bound), reach_of(surface, cost)
+    reach.refuse(big, best.n_params, SIZES)
     at = {k: float(np.median(getattr(best, k))) for k in ("n_params", "tokens", "recurrence")}
     target = np.log(surface.loss(at["n_params"], at["tokens"], at["recurrence"]))
     if held is None:
@@ -140,19 +165,21 @@ def next_runs(
     else:
         joint, runs = strayed(held, pd.DataFrame([at]), group, target, runs)
     wasted = waste(surface, cost, bound, big)
-    worth = _Worth(wasted, runs, big, seed)
+    worth = _Worth(wasted, runs, big, seed, SEARCHED)
     if by == "variance":
         quick = search == "greedy"
         chosen = joint.within(runs.cost, small) if quick else exhaustive(joint.reduction, runs.cost, small)
     elif search == "exhaustive":
         chosen = exhaustive(worth.net, runs.cost, small)
     else:
-        chosen = _trim(worth, greedy(worth.saving, runs.cost, small))
-    notes = list(surface.notes)
-    # the set was picked among many noisy estimates: what it and its runs are worth is estimated anew
-    again = _Worth(wasted, runs, big, seed + 1)
-    if by == "value" and chosen and again.net(chosen) <= 0:
-        chosen = []
+        chosen = greedy(worth.saving, runs.cost, small)
+    notes = [*surface.notes, *_of_groups(fit, group, runs.frame), *reach.doubts(big)]
+    # the set was picked among many noisy estimates: what it and its runs are worth is estimated anew, and that decides
+    again = _Worth(wasted, runs, big, seed + 1, DECIDING)
+    if by == "value":
+        ends = range(1 if search == "greedy" else len(chosen), len(chosen) + 1)
+        alone = [[int(i)] for i in np.flatnonzero(_within(runs.cost, small))]
+        chosen = max([[], *(chosen[:i] for i in ends), *alone], key=again.net)
     frame: Any = runs.frame.copy()
     frame["reduction"] = [joint.reduction([i]) for i in range(len(runs))]
     frame["saving"] = [again.saving([i]) for i in range(len(runs))]
@@ -168,6 +195,7 @@ def next_runs(
         big,
         known,
         by,
+        small,
         tuple(notes),
     )
 
@@ -181,8 +209,7 @@ def strayed(
     losses there. What the fitted runs tell of the misfit under a draw moves that draw's log losses.
     """
     own = [held.group(group)] * len(at)
-    named = runs.frame["group"] if "group" in runs.frame else [None] * len(runs)
-    theirs = [held.group(None if g is None else str(g)) for g in named]
+    theirs = [held.group(g) for g in group_names(runs.frame)]
     columns = ["n_params", "tokens", "recurrence"]
     both = pd.concat([at.reindex(columns=columns).fillna({"recurrence": 1.0}), runs.frame[columns]])
     mean, covariance = held.beyond(Places.of(both.assign(group=[*own, *theirs])))
@@ -191,17 +218,26 @@ def strayed(
     return Joint.of(target + mean[:, :t], moved.log_loss, runs.covariance(), covariance), moved
 
 
+def _of_groups(fit: Fit, group: str | None, frame: pd.DataFrame) -> list[str]:
+    """A sentence on candidates whose groups were not fitted: what they tell is mostly of their own group."""
+    new = unknown_groups(fit, frame)
+    if not new:
+        return []
+    here = "" if group is not None else " Runs of the new group that is planned for have no group in the table."
+    return [f"No run fitted is of {', '.join(map(repr, new))}: each is taken for a new group of its own.{here}"]
+
+
 class _Worth:
     """Savings of sets of candidates in FLOP, remembered: common random numbers make them comparable."""
 
-    def __init__(self, wasted: Waste, runs: Candidates, flops: float, seed: int) -> None:
-        self.wasted, self.runs, self.flops, self.seed = wasted, runs, flops, seed
+    def __init__(self, wasted: Waste, runs: Candidates, flops: float, seed: int, times: int) -> None:
+        self.wasted, self.runs, self.flops, self.seed, self.times = wasted, runs, flops, seed, times
         self.known: dict[tuple[int, ...], float] = {}
 
     def saving(self, chosen: Any) -> float:
         key = tuple(sorted(chosen))
         if key not in self.known:
-            self.known[key] = self.flops * saving(self.wasted, self.runs, key, self.seed)
+            self.known[key] = self.flops * saving(self.wasted, self.runs, key, self.seed, self.times)
         return self.known[key]
 
     def net(self, chosen: Any) -> float:
@@ -209,6 +245,6 @@ class _Worth:
         return self.saving(at) - (float(self.runs.cost[at].sum()) if at else 0.0)
 
 
-def _trim(worth: _Worth, chosen: list[int]) -> list[int]:
-    """The beginning of a greedy order with the most net value: later runs cost more than they add."""
-    return max((chosen[:i] for i in range(len(chosen) + 1)), key=worth.net)
+def _within(cost: np.ndarray, budget: float) -> np.ndarray:
+    """Which costs a budget pays for alone, as the searches count it."""
+    return cost <= budget * (1 + 1e-12)

@@ -12,7 +12,7 @@ The isoflop law states N* itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,11 @@ from bayeslaw.laws.chinchilla_interaction import N_REFERENCE
 from bayeslaw.laws.isoflop import C_REFERENCE
 from bayeslaw.plan.costs import Cost
 from bayeslaw.plan.flops import inference_flops
+from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
 
-#: sizes among which an optimum is looked for, parameters; points of the coarse grid over their logs
-SIZES, GRID = (1e3, 1e16), 64
-GOLDEN = (np.sqrt(5) - 1) / 2
+#: sizes among which an optimum is looked for, parameters; points of the coarse grid over their logs; golden section
+SIZES, GRID, GOLDEN = (1e3, 1e16), 64, (np.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Limits:
                 raise PlanError(f"The limit {name} is a number above 0, not {value!r}.")
         if self.sizes is not None and (not len(self.sizes) or min(self.sizes) <= 0):
             raise PlanError("sizes is a list of at least one size above 0, in parameters.")
+        if self.sizes is None and self.largest < SIZES[0]:
+            raise PlanError(f"Sizes begin at {SIZES[0]:g} parameters: max_params or memory leaves {self.largest:.3g}.")
         if not self.inference_tokens >= 0:
             raise PlanError(f"inference_tokens is a number of tokens, at least 0, not {self.inference_tokens!r}.")
 
@@ -125,11 +127,18 @@ def recurrences_of(surface: Surface, limits: Limits) -> list[float]:
     return found
 
 
+def least_budget(surface: Surface, cost: Cost, limits: Limits) -> float:
+    """FLOP of the smallest budget that buys anything: the smallest size, trained on one token and served for life."""
+    n = SIZES[0] if limits.allowed is None else limits.allowed[0]
+    loops = [surface.unrolled(n, r) for r in recurrences_of(surface, limits)]
+    # a hair more, for budgets and sizes are gone through as logs
+    return (1 + 1e-9) * min(float(inference_flops(u, limits.inference_tokens) + cost.per_token(u)) for u in loops)
+
+
 def tokens_for(surface: Surface, cost: Cost, limits: Limits, flops: Any, n_params: Any, recurrence: float) -> Any:
     """Tokens that the budget pays for at a size: what serving leaves, at most the data there are; may be below 0."""
     unrolled = surface.unrolled(n_params, recurrence)
-    left = flops - (inference_flops(unrolled, limits.inference_tokens) if limits.inference_tokens else 0.0)
-    tokens = left / cost.per_token(unrolled)
+    tokens = (flops - inference_flops(unrolled, limits.inference_tokens)) / cost.per_token(unrolled)
     return tokens if limits.max_tokens is None else np.minimum(tokens, limits.max_tokens)
 
 
@@ -173,7 +182,8 @@ def numerical(
     def value(u: np.ndarray) -> np.ndarray:
         return loss_at(surface, cost, limits, budget, np.exp(u), recurrence)
 
-    best = value(grid[None, :]).argmin(axis=1)
+    coarse = value(grid[None, :])
+    best = coarse.argmin(axis=1)
     low, high = grid[np.maximum(best - 1, 0)][:, None], grid[np.minimum(best + 1, GRID - 1)][:, None]
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     f_left, f_right = value(left), value(right)
@@ -184,12 +194,17 @@ def numerical(
         f_fresh = value(fresh)
         left, right = np.where(go, fresh, right), np.where(go, left, fresh)
         f_left, f_right = np.where(go, f_fresh, f_right), np.where(go, f_left, f_fresh)
-    log_n = ((low + high) / 2)[:, 0]
+    # where a budget pays for the smallest size alone, nothing between the points is better than the point
+    worse = np.minimum(f_left, f_right)[:, 0] > coarse.min(axis=1)
+    log_n = np.where(worse, grid[best], ((low + high) / 2)[:, 0])
     return np.exp(log_n), (log_n < grid[0] + 1e-3) | (log_n > grid[-1] - 1e-3)
 
 
 def optimum(surface: Surface, cost: Cost, flops: Any, limits: Limits | None = None) -> Optimum:
-    """The best size, tokens and recurrence of every draw at a budget (a number, or one per draw)."""
+    """The best size, tokens and recurrence of every draw at a budget (a number, or one per draw).
+
+    PlanError for a budget that pays for no size (``least_budget``), or draws whose loss is infinite at any.
+    """
     limits = limits or Limits()
     budget = np.broadcast_to(np.asarray(flops, float), (surface.count,))
     found: Optimum | None = None
@@ -208,8 +223,28 @@ def optimum(surface: Surface, cost: Cost, flops: Any, limits: Limits | None = No
             found = Optimum(*(np.where(take, getattr(one, k), getattr(found, k)) for k in Optimum.__dataclass_fields__))
     assert found is not None
     if not np.isfinite(found.loss).all():
-        raise PlanError(
-            "The budget does not pay for serving even the smallest size over its life: lower inference_tokens or raise "
-            "the budget."
-        )
+        raise PlanError(_nothing(surface, cost, limits, budget, found.loss))
     return found
+
+
+def favoured(surface: Surface, cost: Cost, flops: float, limits: Limits) -> Optimum:
+    """Every draw's optimum at the one recurrence that is best in most of them, the lowest of those that tie."""
+    best = optimum(surface, cost, flops, limits)
+    loops, votes = np.unique(best.recurrence, return_counts=True)
+    if len(loops) == 1:
+        return best
+    return optimum(surface, cost, flops, replace(limits, recurrences=(float(loops[votes.argmax()]),)))
+
+
+def _nothing(surface: Surface, cost: Cost, limits: Limits, budget: np.ndarray, loss: np.ndarray) -> str:
+    """Why some draws have no optimum, in words."""
+    least, flops = least_budget(surface, cost, limits), float(budget.min())
+    said = f"A budget of {flops:.3g} FLOP"
+    if flops >= least:
+        return (
+            f"{said} has no finite loss at any size in {np.mean(~np.isfinite(loss)):.1%} of the draws: the law is too "
+            "uncertain to plan with. Fit more runs; next_runs(misfit=None) takes the fit's own draws."
+        )
+    if limits.inference_tokens:
+        return f"{said} does not pay for serving the smallest size, {least:.3g}: lower inference_tokens or spend more."
+    return f"{said} trains nothing: one token at the smallest size takes {least:.3g}; {reach_of(surface, cost).took}."

@@ -15,11 +15,11 @@ from bayeslaw.fit import Fit
 from bayeslaw.forecast import bounded
 from bayeslaw.plan.budget import Rates, parse_budget
 from bayeslaw.plan.costs import cost_of
-from bayeslaw.plan.decision import Choice, bands, choose, plug_in, regret_curve, sensitivity
+from bayeslaw.plan.decision import Choice, bands, choose, limited, plug_in, regret_curve, sensitivity
 from bayeslaw.plan.isoflop import sweeps
-from bayeslaw.plan.optimum import Limits, optimum
+from bayeslaw.plan.optimum import SIZES, Limits, least_budget, optimum
 from bayeslaw.plan.reach import Reach, reach_of
-from bayeslaw.plan.surface import Surface
+from bayeslaw.plan.surface import NOISE, Surface, stream
 
 QUANTITIES = ("n_params", "tokens", "recurrence", "tokens_per_param", "loss", "loss_observed")
 #: laws whose profiles' walls decide where the optimum goes, and from how many budgets on the runs could tell instead
@@ -39,11 +39,12 @@ class Plan:
     draws : one row per posterior draw: the same quantities; a row belongs together.
     choice : the one size of least expected loss, its expected regret against perfect knowledge; ``point``: the same of
         what a point fit would choose.
-    regret : regret in nats against size, with bands. sensitivity : loss of being off by a factor in N.
+    regret : regret in nats against size, with bands. sensitivity : loss of being off by a factor in N, NaN where the
+        limits do not allow that size.
     exponents : ``a`` and ``b`` of N* ~ C^a, D* ~ C^b at the budget, with the columns of ``frame``.
     reach : ranges of the data; ``decades`` says how far the median plan lies beyond them.
     cost : what a token was taken to cost, in words.
-    notes : sentences a reader of the plan should know.
+    notes : sentences a reader of the plan should know. listed : whether the sizes were those of a list.
     """
 
     flops: float
@@ -59,6 +60,7 @@ class Plan:
     cost: str
     group: str | None
     notes: tuple[str, ...] = ()
+    listed: bool = False
 
     @property
     def decades(self) -> dict[str, float]:
@@ -89,22 +91,40 @@ class Plan:
         loops = f", {c.recurrence:g} recurrent steps" if c.recurrence != 1 else ""
         lines.append(
             f"Train {human(c.n_params)} parameters on {human(c.tokens)} tokens{loops}: expected loss {c.loss:.4f}, of "
-            f"which {c.regret:.1g} nats are for not knowing the surface."
+            f"which {round(c.regret, 6):.1g} nats are for not knowing the surface."
         )
-        off = [
-            f"{row['factor']:g} × N costs {row['median']:.4f} ({row['lo90']:.4f} - {row['hi90']:.4f})"
-            if np.isfinite(row["hi90"])
-            else f"{row['factor']:g} × N is beyond the budget"
-            for row in self.sensitivity.to_dict(orient="records")
-        ]
-        lines += ["Off the optimum, median (90 %), nats: " + "; ".join(off) + ".", *self.notes]
-        return "\n".join(lines)
+        off = self._other_sizes() if self.listed else self._factors()
+        return "\n".join([*lines, *([off] if off else []), *self.notes])
+
+    def _factors(self) -> str:
+        """What a size off by a factor costs, in words."""
+        off = []
+        for row in self.sensitivity.to_dict(orient="records"):
+            said = "is not allowed" if np.isnan(row["hi90"]) else _costs(row)
+            off.append(f"{row['factor']:g} × N {said}")
+        return f"Off the optimum, median (90 %), nats: {'; '.join(off)}."
+
+    def _other_sizes(self) -> str:
+        """What the sizes next to the chosen one of a list cost, in words; "" if there is one size only."""
+        sizes = self.regret["n_params"].to_numpy()
+        at = int(np.abs(sizes - self.choice.n_params).argmin())
+        near = [i for i in (at - 1, at + 1) if 0 <= i < len(sizes)]
+        off = [f"{human(row['n_params'])} {_costs(row)}" for row in self.regret.iloc[near].to_dict(orient="records")]
+        return f"Other sizes, median (90 %), nats above the best: {'; '.join(off)}." if off else ""
 
     def __repr__(self) -> str:
         n = self.frame.loc["n_params"]
         return (
             f"<Plan: {human(self.flops)} FLOP, N* {human(n['median'])}, 90 % {human(n['lo90'])} - {human(n['hi90'])}>"
         )
+
+
+def _costs(row: Mapping[Any, Any]) -> str:
+    """A loss and its 90 % interval in words, without a minus before zero."""
+    if not np.isfinite(row["hi90"]):
+        return "is beyond the budget"
+    median, low, high = (round(row[k], 4) + 0.0 for k in ("median", "lo90", "hi90"))
+    return f"costs {median:.4f} ({low:.4f} - {high:.4f})"
 
 
 def plan(
@@ -142,7 +162,8 @@ def plan(
     Raises
     ------
     PlanError
-        The budget is none, or cannot be read; the law says nothing of budgets; the limits leave nothing.
+        The budget is none, cannot be read, or is so far from the runs' that its optimum is no size at all; the law says
+        nothing of budgets; the limits leave nothing.
     TargetError
         The target loss is more likely than not below the irreducible loss.
     """
@@ -171,8 +192,10 @@ def plan(
                 "N* held where this model's were too narrow (benchmarks/planning.md)."
             )
     best = optimum(surface, price, budget, bound)
+    reach = reach_of(surface, price)
+    reach.refuse(budget, best.n_params, SIZES)
     with np.errstate(over="ignore"):
-        one = best.loss * np.exp(surface.scatter(best.n_params, best.tokens, np.random.default_rng(seed)))
+        one = best.loss * np.exp(surface.scatter(best.n_params, best.tokens, stream(seed, NOISE)))
     table = pd.DataFrame(
         {
             "n_params": best.n_params,
@@ -185,11 +208,13 @@ def plan(
     )
     frame = pd.DataFrame({name: bands(table[name].to_numpy()) for name in table}).T.astype(float)
     choice = choose(surface, price, bound, budget, best)
-    reach = reach_of(surface, price)
     at = frame["median"].to_dict()
     notes.append(reach.say(flops=budget, n_params=float(at["n_params"]), tokens=float(at["tokens"])))
-    if best.edge.any():
-        notes.append(f"{best.edge.mean():.0%} of the draws have their optimum at the largest or smallest size allowed.")
+    notes += limited(surface, price, bound, budget, best)
+    # at the limit's own end it is the limit that was named
+    edge = best.edge & ((best.n_params < bound.largest * 0.9) | (bound.largest >= SIZES[1]))
+    if edge.any():
+        notes.append(f"{edge.mean():.0%} of the draws have their optimum at the largest or smallest size allowed.")
     return Plan(
         budget,
         known,
@@ -204,16 +229,21 @@ def plan(
         price.said,
         group,
         tuple(notes),
+        bound.sizes is not None,
     )
 
 
 def _exponents(surface: Surface, price: Any, limits: Limits, budget: float, recurrence: float) -> pd.DataFrame:
-    """d log N* / d log C and d log D* / d log C of every draw, by a difference over a tenth of a decade."""
+    """d log N* / d log C and d log D* / d log C of every draw, by a difference over a tenth of a decade.
+
+    Over less of it where the budget hardly pays for serving.
+    """
     import dataclasses
 
     one = dataclasses.replace(limits, recurrences=(recurrence,)) if surface.looped else limits
     step = 10**0.05
-    low, high = optimum(surface, price, budget / step, one), optimum(surface, price, budget * step, one)
-    a = np.log(high.n_params / low.n_params) / np.log(step**2)
-    b = np.log(high.tokens / low.tokens) / np.log(step**2)
+    less = max(budget / step, min(budget, least_budget(surface, price, one)))
+    low, high = optimum(surface, price, less, one), optimum(surface, price, budget * step, one)
+    a = np.log(high.n_params / low.n_params) / np.log(budget * step / less)
+    b = np.log(high.tokens / low.tokens) / np.log(budget * step / less)
     return pd.DataFrame({"a": bands(a), "b": bands(b)}).T.astype(float)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from bayeslaw.data.units import human
+from bayeslaw.errors import PlanError
 from bayeslaw.plan.costs import Cost, unrolled_of
 from bayeslaw.plan.surface import Surface
 
-#: less than this beyond the data is not worth a word, decades
-LITTLE = 0.05
+#: less than this beyond the data is not worth a word, and more is hardly what was meant; decades
+LITTLE, FAR = 0.05, 4.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,30 @@ class Reach:
         ]
         if not far:
             return f"Inside the range of the runs fitted in {', '.join(names[name] for name in values)}."
-        return f"Beyond the runs fitted: {', '.join(far)}. There the bands assume that the law goes on as it is."
+        said = f"Beyond the runs fitted: {', '.join(far)}. There the bands assume that the law goes on as it is."
+        return " ".join([said, *self.doubts(values["flops"])]) if "flops" in values else said
+
+    def doubts(self, flops: float) -> list[str]:
+        """A sentence that asks whether a budget was meant, if it is more than ``FAR`` decades beyond the data."""
+        if abs(self.decades(flops=flops)["flops"]) <= FAR:
+            return []
+        return [f"Is the budget meant? It is {flops:.3g} FLOP, and {self.took}."]
+
+    @property
+    def took(self) -> str:
+        """What the runs fitted took, in words."""
+        return f"the runs fitted took {self.flops[0]:.3g} - {self.flops[1]:.3g} FLOP"
+
+    def refuse(self, flops: float, n_params: np.ndarray, ends: tuple[float, float]) -> None:
+        """PlanError if a budget is that far off and most draws' best sizes (S,) lie at the ``ends`` of all sizes."""
+        stuck = (n_params < 1.01 * ends[0]) | (n_params > 0.99 * ends[1])
+        d = self.decades(flops=flops)["flops"]
+        if abs(d) > FAR and stuck.mean() > 0.5:
+            raise PlanError(
+                f"A budget of {flops:.3g} FLOP cannot be planned for: {self.took}, {abs(d):.1f} decades "
+                f"{'below' if d > 0 else 'above'}, and its best size is none between {human(ends[0])} and "
+                f"{human(ends[1])} parameters."
+            )
 
 
 def reach_of(surface: Surface, cost: Cost) -> Reach:

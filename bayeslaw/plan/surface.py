@@ -5,6 +5,7 @@ All in numpy, for a plan asks for a few million losses and no gradient. The law'
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,29 @@ from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit, checked
 from bayeslaw.laws import get_law
+from bayeslaw.laws.base import Law
 
 #: what a plan can choose, or derive from what it chooses
 CHOICES = {"n_params", "tokens", "recurrence", "n_params_once", "n_params_recurrent"}
+#: what a plan's seed is spent on beside new members of levels
+NOISE, MISFIT, OUTCOMES = "noise of one run", "law under a misfit", "outcomes imagined"
+
+
+def stream(seed: int, use: str) -> np.random.Generator:
+    """Random numbers of a seed for one use of them, independent of those for any other."""
+    return np.random.default_rng([seed, zlib.crc32(use.encode())])
+
+
+def plannable(fit: Fit) -> Law:
+    """The law of a fit that can be planned with; PlanError if it reads what no budget decides, FitError for no fit."""
+    law = get_law(checked(fit).problem.layout.law)
+    sizes = {"n_params", "n_params_once"} & set(law.covariates)
+    if not sizes or "tokens" not in law.covariates or not set(law.covariates) <= CHOICES:
+        raise PlanError(
+            f"Model {fit.card.name} cannot be planned with: its law reads {', '.join(law.covariates)}, and a plan "
+            "needs one of parameters and tokens: chinchilla, chinchilla-interaction, isoflop, iso-depth, looped-total."
+        )
+    return law
 
 
 class Surface:
@@ -30,6 +51,8 @@ class Surface:
         drawn from their population, which widens everything.
     recurrent_share : share of a looped model's parameters that lies in the loop; by default as in the runs fitted.
     draws : posterior draws used, at most as many as the fit has.
+    seed : of what is drawn anew. Surfaces of one seed draw the same for the same new member, else independently.
+    new : name of the new group where ``group`` is None.
 
     Raises
     ------
@@ -39,35 +62,22 @@ class Surface:
 
     def __init__(
         self, fit: Fit, group: str | None = None, *, recurrent_share: float | None = None, draws: int = 2000,
-        seed: int = 0, z: np.ndarray | None = None,
+        seed: int = 0, z: np.ndarray | None = None, new: str = "",
     ) -> None:  # fmt: skip
-        self.fit, self.group = checked(fit), group
-        self.layout, self.problem = fit.problem.layout, fit.problem
-        self.law = get_law(self.layout.law)
-        alien = [c for c in self.law.covariates if c not in CHOICES]
-        sizes = {"n_params", "n_params_once"} & set(self.law.covariates)
-        if alien or not sizes or "tokens" not in self.law.covariates:
-            raise PlanError(
-                f"Model {fit.card.name} cannot be planned with: its law reads {', '.join(self.law.covariates)}, and a "
-                "plan needs one of parameters and tokens: chinchilla, chinchilla-interaction, isoflop, iso-depth, "
-                "looped-total."
-            )
+        self.fit, self.group, self.seed, self.new = fit, group, seed, new
+        self.law, self.layout, self.problem = plannable(fit), fit.problem.layout, fit.problem
         self.z = fit.draws(draws) if z is None else np.atleast_2d(z)
-        self.rng = np.random.default_rng(seed)
         self.looped = "recurrence" in self.law.covariates
         self.notes: list[str] = []
-        self._share_given = recurrent_share
+        self._share_given, self._centred = recurrent_share, False
         split = {"n_params_once", "n_params_recurrent"} <= set(self.problem.bins)
         if self.looped and recurrent_share is None and not split:
             self.notes.append(
                 "The runs do not say how many of their parameters are looped: all are taken to be. If not, "
                 "say so with recurrent_share=."
             )
-        self.values = self._values()
-        self.members = self._members(group)
-        self._fresh: dict[str, np.ndarray] = {}
+        self.values, self.members = self._values(), self._members(group)
         self._cache: dict[tuple[float, str], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]] = {}
-        self._centred = False
 
     @property
     def count(self) -> int:
@@ -106,14 +116,13 @@ class Surface:
         return out
 
     def _deviation(self, symbol: str, level: str, member: int | None, key: str) -> np.ndarray:
+        """Deviation (S,) of the member at a position, or drawn for a new one, named ``key``."""
         name = f"{symbol}:{level}"
         if member is not None:
             return self.values[name][:, member]
         if self._centred:
             return np.zeros(self.count)
-        if (name + key) not in self._fresh:
-            self._fresh[name + key] = self.values[f"{name}:tau"] * self.rng.standard_normal(self.count)
-        return self._fresh[name + key]
+        return self.values[f"{name}:tau"] * stream(self.seed, f"{name} of {key}").standard_normal(self.count)
 
     @property
     def sloped(self) -> bool:
@@ -136,10 +145,8 @@ class Surface:
 
     def _published(self, linked: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Symbol → its values in published units, from those on its link scale."""
-        base: dict[str, np.ndarray] = {}
-        for entry in self.layout.entries:
-            u, link = linked[entry.symbol], entry.link
-            base[entry.symbol] = np.exp(u) if link == "log" else (1 / (1 + np.exp(-u)) if link == "logit" else u)
+        undo = {"log": np.exp, "logit": lambda u: 1 / (1 + np.exp(-u))}
+        base = {e.symbol: undo.get(e.link, np.asarray)(linked[e.symbol]) for e in self.layout.entries}
         return {s: np.asarray(v) for s, v in self.law.published(base, self.problem.data["ref"]).items()}
 
     def _at_reference(self, recurrence: float, budget: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -153,11 +160,11 @@ class Surface:
                 if level == "recurrence":
                     there = [float(m) for m in self.problem.levels["recurrence"]]
                     member = there.index(float(recurrence)) if float(recurrence) in there else None
-                    u = u + self._deviation(entry.symbol, level, member, f":{recurrence:g}")
+                    u = u + self._deviation(entry.symbol, level, member, f"{recurrence:g}")
                 elif level == "budget":
-                    u = u + self._deviation(entry.symbol, level, self._budget(budget), f":{budget}")
+                    u = u + self._deviation(entry.symbol, level, *self._budget(budget))
                 else:
-                    u = u + self._deviation(entry.symbol, level, self.members.get(level), "")
+                    u = u + self._deviation(entry.symbol, level, self.members.get(level), self.group or self.new)
             linked[entry.symbol] = u[:, None]
         self._cache[recurrence, budget] = linked, self._published(linked)
         return self._cache[recurrence, budget]
@@ -166,22 +173,23 @@ class Surface:
         """Names of the budgets of rows (n_params, tokens, flops), for a card that pools over budgets; else "" each."""
         if "budget" not in self.problem.levels:
             return [""] * len(frame)
-        mine = self.group
+        mine = self.group or self.new or None
         bins: Any = self.problem.bins
         if mine is None and "group" in bins and bins["group"].nunique() == 1:
             mine = str(bins["group"].iloc[0])
         named = frame.drop(columns="group", errors="ignore") if mine is None else frame.assign(group=mine)
         return [str(b) for b in with_budgets(named, self.problem.levels["budget"])["budget"]]
 
-    def _budget(self, name: str) -> int | None:
+    def _budget(self, name: str) -> tuple[int | None, str]:
+        """Position among the fit's budgets, None if it is new, and its name; "" is the group's that is planned for."""
         known = self.problem.levels.get("budget", [])
-        return known.index(name) if name in known else None
+        return known.index(name) if name in known else None, name or f"{self.group or self.new} @ plan"
 
     def shift(self, budget: str) -> np.ndarray:
         """Shift (S,) of the log losses of a budget's runs, drawn for one that is new; 0 where the card has none."""
         if "budget" not in dict(self.layout.offsets):
             return np.zeros(self.count)
-        return self._deviation("offset", "budget", self._budget(budget), f":{budget}")
+        return self._deviation("offset", "budget", *self._budget(budget))
 
     def share(self, recurrence: float) -> float:
         """Share of the parameters inside the loop, of models of this recurrence: as given, or as in the runs fitted."""
@@ -207,13 +215,9 @@ class Surface:
     def loss(self, n_params: Any, tokens: Any, recurrence: float = 1.0, budget: str = "") -> np.ndarray:
         """Loss (S, ...) of every draw, nats per token; ``n_params`` and ``tokens`` broadcast against (S, 1)."""
         share = self.share(recurrence)
-        x = {
-            "n_params": n_params,
-            "tokens": tokens,
-            "recurrence": float(recurrence),
-            "n_params_once": np.asarray(n_params) * (1 - share),
-            "n_params_recurrent": np.asarray(n_params) * share,
-        }
+        n = np.asarray(n_params)
+        x = {"n_params": n_params, "tokens": tokens, "recurrence": float(recurrence),
+             "n_params_once": n * (1 - share), "n_params_recurrent": n * share}  # fmt: skip
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return np.asarray(sum(self.law.terms(self.coefficients(recurrence, budget, n_params), x).values()))
 

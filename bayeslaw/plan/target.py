@@ -15,12 +15,17 @@ from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import Rates
 from bayeslaw.plan.costs import Cost, cost_of
 from bayeslaw.plan.decision import bands, choose
-from bayeslaw.plan.optimum import SIZES, Limits, loss_at, optimum, recurrences_of
+from bayeslaw.plan.optimum import Limits, least_budget, loss_at, optimum
 from bayeslaw.plan.reach import Reach, reach_of
 from bayeslaw.plan.surface import Surface
 
-#: budgets considered at all, log10 FLOP; a target beyond the upper end counts as out of reach
+#: budgets considered at all, log10 FLOP, where they pay for serving; a target beyond the upper end counts as out of
+#: reach, one that is met at the lower end takes that
 SPAN = (12.0, 36.0)
+#: a loss this many times (log) the target says no more of where to look than any other
+FAR_OFF = 50.0
+#: of the search at most; where a larger size begins to pay, the loss falls off a cliff
+STEPS = 150
 #: points of the probability curve
 POINTS = 33
 
@@ -120,22 +125,18 @@ def refuse(loss: float, needed: np.ndarray) -> None:
 def budgets_for(surface: Surface, cost: Cost, limits: Limits, loss: float) -> np.ndarray:
     """FLOP (S,) at which each draw's optimum has the target loss; infinite where it never does.
 
+    None is below the smallest budget that pays for a size and for serving it.
     False position on log C with the Illinois rule, on the log of the loss, which is smooth and falls.
     """
 
     def miss(log_c: np.ndarray) -> np.ndarray:
-        return np.log(optimum(surface, cost, 10.0**log_c, limits).loss / loss)
+        return np.minimum(np.log(optimum(surface, cost, 10.0**log_c, limits).loss / loss), FAR_OFF)
 
-    low, high = np.full(surface.count, SPAN[0]), np.full(surface.count, SPAN[1])
-    # serving alone costs more than small budgets
-    if limits.inference_tokens:
-        smallest = SIZES[0] if limits.allowed is None else limits.allowed[0]
-        low[:] = np.log10(
-            2.1 * surface.unrolled(smallest, max(recurrences_of(surface, limits))) * limits.inference_tokens
-        )
+    first = _first(surface, cost, limits)
+    low, high = np.full(surface.count, first), np.full(surface.count, SPAN[1])
     f_low, f_high = miss(low), miss(high)
     never, at_once = f_high > 0, f_low <= 0
-    for _ in range(60):
+    for _ in range(STEPS):
         middle = np.where(
             f_low > f_high, low + (high - low) * f_low / np.where(f_low > f_high, f_low - f_high, 1.0), high
         )
@@ -147,14 +148,20 @@ def budgets_for(surface: Surface, cost: Cost, limits: Limits, loss: float) -> np
         low, high = np.where(above, middle, low), np.where(above, high, middle)
         if bool((never | at_once | (np.abs(f) < 1e-9)).all()):
             break
-    return np.where(never, np.inf, np.where(at_once, 10.0 ** SPAN[0], 10.0**middle))
+    return np.where(never, np.inf, 10.0 ** np.where(at_once, first, middle))
+
+
+def _first(surface: Surface, cost: Cost, limits: Limits) -> float:
+    """log10 FLOP of the smallest budget considered."""
+    return max(SPAN[0], float(np.log10(least_budget(surface, cost, limits))))
 
 
 def _curve(surface: Surface, cost: Cost, limits: Limits, loss: float, needed: np.ndarray) -> pd.DataFrame:
     finite = needed[np.isfinite(needed)]
     low, high = np.quantile(np.log10(finite), [0.005, 0.995])
     rows = []
-    for budget in np.logspace(low - 0.3, high + 0.5, POINTS):
+    least = np.log10(least_budget(surface, cost, limits))
+    for budget in np.logspace(max(low - 0.3, least), high + 0.5, POINTS):
         best = optimum(surface, cost, budget, limits)
         one = choose(surface, cost, limits, budget, best)
         got = loss_at(surface, cost, limits, budget, np.array([[one.n_params]]), one.recurrence)[:, 0]

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from bayeslaw.plan.candidates import Candidates
 from bayeslaw.plan.costs import Cost
-from bayeslaw.plan.optimum import Limits, loss_at, optimum
-from bayeslaw.plan.surface import Surface
+from bayeslaw.plan.optimum import Limits, favoured, least_budget, loss_at, optimum
+from bayeslaw.plan.surface import OUTCOMES, Surface, stream
 
 #: sizes among which the big run's is chosen anew, and budgets at which each draw's optimum is tabulated
 CHOICES, BUDGETS = 49, 25
@@ -43,21 +44,26 @@ class Waste:
 
 
 def waste(surface: Surface, cost: Cost, limits: Limits, flops: float) -> Waste:
-    """The compute that every size wastes under every draw, at the recurrence most draws favour."""
-    best = optimum(surface, cost, flops, limits)
-    r = float(np.median(best.recurrence))
+    """The compute that every size wastes under every draw, at the recurrence most draws favour; N* is at that one too.
+
+    A size whose serving the budget does not pay for wastes all of it. PlanError if it pays for none.
+    """
+    best = favoured(surface, cost, flops, limits)
+    r = float(best.recurrence[0])
     sizes = limits.allowed
     if sizes is None:
         low, high = np.quantile(best.n_params, [0.002, 0.998])
         sizes = np.geomspace(low, min(high, limits.largest), CHOICES)
     loss = loss_at(surface, cost, limits, flops, sizes[None, :], r)
-    # each draw's best loss against budget, from a thousandth of it up: what the same loss would have cost
-    shares = np.geomspace(1e-3, 1, BUDGETS)
+    # each draw's best loss against budget, from a thousandth of it up, or from the smallest that pays for serving: what
+    # the same loss would have cost
+    shares = np.geomspace(max(1e-3, least_budget(surface, cost, limits) / flops), 1, BUDGETS)
     frontier = np.stack([optimum(surface, cost, flops * s, limits).loss for s in shares], axis=1)
     wasted = np.empty_like(loss)
     for s in range(surface.count):
         worth = np.interp(loss[s], frontier[s, ::-1], np.log(shares[::-1]))
         wasted[s] = 1 - np.exp(worth)
+    wasted[~np.isfinite(loss)] = 1.0
     return Waste(np.asarray(sizes), np.maximum(wasted, 0.0), np.log(best.n_params))
 
 
@@ -69,7 +75,7 @@ def saving(one: Waste, runs: Candidates, chosen: Sequence[int], seed: int = 0, t
     if not len(chosen):
         return 0.0
     at = list(chosen)
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, OUTCOMES)
     f = runs.log_loss[:, at] - runs.log_loss[:, at].mean(axis=0)
     star = one.log_n - one.log_n.mean()
     noise = runs.covariance()[np.ix_(at, at)]
@@ -77,14 +83,18 @@ def saving(one: Waste, runs: Candidates, chosen: Sequence[int], seed: int = 0, t
     if runs.misfit is not None:
         noise = noise + runs.misfit[np.ix_(at, at)]
     weights = np.linalg.solve(f.T @ f / len(f) + noise, f.T @ star / len(f))
-    now, chol = one.now[0], np.linalg.cholesky(noise)
-    # all outcomes in one regression
-    told = np.concatenate([f + rng.standard_normal(f.shape) @ chol.T for _ in range(times)]) @ weights
+    now, spread = one.now[0], float(np.sqrt(weights @ noise @ weights))
+    # what the noise does to the one number that is told is Gaussian: a draw's outcomes are one from each of its equally
+    # probable parts, which leaves far less to chance than as many at random; all of them in one regression
+    part = (np.arange(times)[:, None] + rng.uniform(size=(times, len(f)))) / times
+    told = (f @ weights + spread * ndtri(part)).ravel()
     if np.ptp(told) < 1e-12:
         return 0.0
     told = told / told.std()
     design = np.stack([told**k for k in range(DEGREE + 1)], axis=1)
-    wasted = np.tile(one.wasted, (times, 1))
-    expected = design @ np.linalg.lstsq(design, wasted, rcond=None)[0]
-    pick = expected.argmin(axis=1)
-    return float((wasted[:, now] - wasted[np.arange(len(pick)), pick]).mean())
+    q, r = np.linalg.qr(design)
+    # a draw wastes the same under each of its outcomes, so that these are summed before sizes come in
+    summed = q.reshape(times, len(f), -1).sum(axis=0).T @ one.wasted
+    expected = design @ np.linalg.lstsq(r, summed, rcond=None)[0]
+    pick, draw = expected.argmin(axis=1), np.tile(np.arange(len(f)), times)
+    return float((one.wasted[draw, now] - one.wasted[draw, pick]).mean())

@@ -49,6 +49,21 @@ def test_matern_against_its_formula_and_groups_apart():
         Misfit(scale=0.0)
     with pytest.raises(PlanError, match="above 0"):
         Misfit(length=np.nan)
+    with pytest.raises(PlanError, match=r"below 10 .* got scale 50\.0"):
+        Misfit(scale=50.0)
+
+
+@pytest.mark.parametrize("misfit", [Misfit(), None])
+def test_a_law_that_knows_no_sizes_is_refused_before_its_misfit_is_asked(misfit):
+    x = np.geomspace(1e8, 1e10, 40)
+    frame = pd.DataFrame({"run": "a", "tokens": x, "loss": 2 + 2000 / x**0.4})
+    card = load_card("power-law")
+    problem = assemble(card, Runs.from_frame(frame))
+    fit = Fit(card, problem, np.zeros((1, 50, problem.layout.dim)), {}, {"seed": 0})
+    with pytest.raises(PlanError, match="power-law cannot be planned with"):
+        next_runs(fit, grid(), 1e22, misfit=misfit)
+    with pytest.raises(PlanError, match="power-law cannot be planned with"):
+        Held(fit, Misfit())
 
 
 def test_beyond_is_gaussian_conditioning_on_each_draws_residuals():

@@ -1,5 +1,7 @@
 """Designs against closed forms and exhaustive search; what runs are worth against cases that are known."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from bayeslaw.engine.assemble import assemble
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan import rates
-from bayeslaw.plan.candidates import candidates
+from bayeslaw.plan.candidates import Candidates, candidates
 from bayeslaw.plan.design import Joint, exhaustive, greedy
 from bayeslaw.plan.next_runs import next_runs
 from bayeslaw.plan.value import Waste, saving
@@ -112,8 +114,6 @@ def test_a_saving_is_that_of_perfect_information_when_a_run_tells_all():
     kind = (np.arange(200) % 5 < 2) * 1
     one = Waste(np.array([1.0, 2.0]), np.stack([0.1 * kind, 0.1 * (1 - kind)], axis=1), np.log(1.0 + kind))
     frame = pd.DataFrame({"run": ["tells", "mute"], "flops": [1.0, 1.0]})
-    from bayeslaw.plan.candidates import Candidates
-
     runs = Candidates(frame, np.stack([kind * 1.0, 0 * kind], axis=1), np.array([0.01, 0.01]), np.array([0, 1]), 0.0)
     assert one.now[1] == pytest.approx(0.04)
     assert saving(one, runs, [0]) == pytest.approx(0.04, abs=1e-6)
@@ -165,3 +165,80 @@ def test_runs_of_a_new_budget_stray_together():
     together = np.corrcoef(log_loss[:, :3].T)
     assert together[0, 1] > 0.9
     assert abs(together[0, 2]) < 0.2
+
+
+def test_what_chance_makes_of_a_saving_is_little():
+    """A run that tells next to nothing saves nothing: what an estimate says of it is its noise."""
+    rng = np.random.default_rng(2)
+    log_n, size = rng.standard_normal(1000), np.linspace(-3, 3, 49)
+    one = Waste(np.exp(size), 1 - np.exp(-((size[None, :] - log_n[:, None]) ** 2)), log_n)
+    curve = (0.003 * log_n + 0.01 * rng.standard_normal(1000))[:, None]
+    frame = pd.DataFrame({"run": ["mute"], "flops": [1.0]})
+    runs = Candidates(frame, curve, np.array([1.0]), np.array([0]), 0.0)
+    few, many = ([saving(one, runs, [0], seed, times) for seed in range(8)] for times in (4, 64))
+    assert np.std(many) < 0.5 * np.std(few)
+    assert np.abs(many).max() < 2e-3
+
+
+def test_the_sentence_and_the_table_agree(made_fit):
+    """Whatever the seed, none is said only where no net in the table is above 0, and what is chosen has the most."""
+    fit, asked = made_fit(spread=0.1), table()
+    for seed in range(6):
+        for flops in (1e21, 1e22, 1e23, 1e24):
+            found = next_runs(fit, asked, flops, seed=seed)
+            within = found.frame.loc[found.frame["flops"] <= found.budget, "net"]
+            assert bool(found.chosen) == bool((within > 0).any())
+            assert found.net >= within.max() or not found.chosen
+            assert found.net == pytest.approx(found.saving - found.cost)
+
+
+def test_none_has_its_true_reason(made_fit):
+    fit = made_fit(spread=0.3)
+    poor = next_runs(fit, table(), 1e26, budget=1e3)
+    assert poor.chosen == ()
+    assert "The cheapest candidate, 1e+19/5, costs 1e+19 FLOP, more than the budget of 1k FLOP." in str(poor)
+    assert "more than the budget" in str(next_runs(fit, table(), 1e26, budget=1e3, by="variance"))
+    idle = next_runs(made_fit(spread=0.0), table(), 1e24)
+    assert "Next runs: none. No candidate saves what it costs." in str(idle)
+    rich = next_runs(fit, table(), 1e26)
+    worth = rich.frame.loc[rich.frame["net"] > 0, "run"].to_list()
+    assert worth
+    frame = rich.frame.assign(net=np.where(rich.frame["flops"] > 1e19, rich.frame["net"], -1e18), chosen=False)
+    short = dataclasses.replace(rich, frame=frame, chosen=(), budget=1e19)
+    beyond = [str(r) for r in frame.loc[frame["net"] > 0, "run"]]
+    assert f"No candidate within the budget of 1e+19 FLOP saves what it costs; beyond it {', '.join(beyond)}" in str(
+        short
+    )
+
+
+def test_three_columns_that_disagree_are_refused_by_the_groups_own_count(made_fit):
+    fit = made_fit(groups=("code", "web"), flops_ratio=lambda f: np.where(f["group"] == "code", 9.0, 1.0))
+    one = {"run": "a", "n_params": 1e9, "tokens": 2e10, "group": "code"}
+    # nine times 6 N D is what this group's runs take
+    assert candidates(fit, pd.DataFrame([one | {"flops": 9 * 1.2e20}])).cost[0] == 9 * 1.2e20
+    with pytest.raises(PlanError, match=r"'a' \(row 1\).*0\.11 times that\. 0\.5 to 4 times are expected"):
+        candidates(fit, pd.DataFrame([one | {"flops": 1.2e20}]))
+    # attention and embeddings on top
+    assert candidates(fit, pd.DataFrame([one | {"group": "web", "flops": 3 * 1.2e20}])).cost[0] == 3 * 1.2e20
+    with pytest.raises(PlanError, match="9 times that"):
+        candidates(fit, pd.DataFrame([one | {"group": "web", "flops": 9 * 1.2e20}]))
+
+
+def test_a_name_given_twice_is_refused(made_fit):
+    twice = pd.DataFrame({"run": ["a", "b", "b"], "n_params": 1e9, "tokens": [1e10, 2e10, 3e10]})
+    with pytest.raises(PlanError, match="'b' stands in row 2 and again in row 3"):
+        candidates(made_fit(), twice)
+
+
+def test_a_candidate_without_a_group_is_of_the_targets(made_fit):
+    fit = made_fit(groups=("code", "web"), spread=0.3)
+    rows = pd.DataFrame({"run": list("abc"), "n_params": 1e9, "tokens": 2e10})
+    found = next_runs(fit, rows.assign(group=["code", None, " "]), 1e24, group="code", misfit=None).frame
+    assert found["group"].to_list() == ["code"] * 3
+    assert np.ptp(found["reduction"]) < 1e-12
+    assert next_runs(fit, rows, 1e24, group="code", misfit=None).frame["reduction"].equals(found["reduction"])
+    # a group that is named and was not fitted is new, and tells less
+    other = next_runs(fit, rows.assign(group=["code", "math", None]), 1e24, group="code", misfit=None)
+    assert other.frame["group"].to_list() == ["code", "math", "code"]
+    assert other.frame["reduction"][1] < 0.5 * found["reduction"][1]
+    assert any("'math'" in note for note in other.notes)

@@ -143,3 +143,55 @@ def test_sweeps_at_fixed_budgets_are_told_of_the_law_for_them(made_fit):
     fit = Fit(load_card("chinchilla"), problem, z, {}, {"seed": 0})
     assert any("sweeps at 3 budgets" in note for note in plan(fit, 1e21).notes)
     assert not any("sweeps" in note for note in plan(made_fit(), 1e21).notes)
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        ({"max_tokens": 1e9}, "max_tokens (--max-tokens)"),
+        ({"max_params": 1e8}, "max_params (--max-params)"),
+        ({"memory": 2e8}, "memory (--memory)"),
+        ({"sizes": [1e8]}, "sizes (--sizes)"),
+        ({"sizes": [1e8, 1e11], "memory": 1e9, "max_params": 1e10}, "memory (--memory)"),
+    ],
+)
+def test_the_limit_that_decides_is_named_with_what_it_costs(made_fit, limits, name):
+    found, free = plan(made_fit(), 1e22, limits=limits), plan(made_fit(), 1e22)
+    (said,) = [note for note in found.notes if note.startswith("The limit")]
+    assert said == f"The limit {name} decides in 100% of the draws."
+    less = np.median(found.draws["loss"] - free.draws["loss"])
+    assert any(f"{free.loss['median']:.4f} is {less:.4f} lower" in note for note in found.notes)
+    # the notes are of what decides, not of what is merely given
+    loose = plan(made_fit(), 1e22, limits={"max_tokens": 1e15, "max_params": 1e15, "sizes": [1e8, 5e9, 1e12]})
+    assert not any("limit" in note.lower() for note in loose.notes)
+
+
+def test_a_loss_that_is_none_is_said_to_be(made_fit):
+    assert any("more than a guess" in n for n in plan(made_fit(), 1e22, limits={"max_params": 1e3}).notes)
+    with pytest.raises(PlanError, match="leaves 10"):
+        plan(made_fit(), 1e22, limits={"max_params": 10})
+
+
+def test_only_sizes_that_are_allowed_have_a_cost(made_fit):
+    capped = plan(made_fit(), 1e22, limits={"max_params": 1e9})
+    assert capped.sensitivity["median"].isna().to_list() == [False, True]
+    assert capped.sensitivity["median"][0] > 0
+    assert "0.5 × N costs" in str(capped)
+    assert "2 × N is not allowed" in str(capped)
+    one = str(plan(made_fit(), 1e22, limits={"sizes": [7e9]}))
+    assert "× N" not in one
+    assert "Other sizes" not in one
+    some = plan(made_fit(), 1e22, limits={"sizes": [1e8, 1e9, 7e9, 7e10, 7e11]})
+    assert some.choice.n_params == 7e9
+    (said,) = [line for line in str(some).splitlines() if line.startswith("Other sizes")]
+    assert "1B costs 0.1" in said
+    assert "70B costs 0.0" in said
+    assert "100M" not in said
+
+
+def test_no_zero_has_a_minus(made_fit):
+    for limits in ({"max_params": 1e3}, {"max_tokens": 1e9}, {"max_params": 1e9}, {"sizes": [7e9, 8e9]}):
+        found = plan(made_fit(), 1e22, limits=limits)
+        assert found.choice.regret >= 0
+        assert " -" not in str(found).replace(" - ", " ")
+        assert "which -" not in str(found)

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayeslaw.errors import PlanError
 from bayeslaw.plan import plan, target
 from bayeslaw.plan.frontier import frontier
 from bayeslaw.plan.isoflop import Profile
+from bayeslaw.plan.optimum import Limits
 from bayeslaw.plots.planning import plot_isoflop, plot_plan, plot_target
 
 
@@ -33,6 +35,37 @@ def test_the_frontier_is_drawn_differently_beyond_the_data(made_fit):
     inside = plot_plan(plan(fit, 1e20), frontier(fit, high=top))
     assert not dashed(inside.axes[0])
     assert "beyond" not in words(inside)
+
+
+@pytest.mark.parametrize("sizes", [None, (1e9, 7e9, 70e9)])
+def test_words_keep_inside_the_panels_and_off_the_curves(made_fit, sizes):
+    fit = made_fit()
+    found = plan(fit, 1e24, limits=Limits(sizes=sizes))
+    figure = plot_plan(found, frontier(fit, high=found.reach.flops[1] * 4))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    assert "beyond the data" in words(figure)
+    for ax in figure.axes:
+        inside = ax.get_window_extent(renderer)
+        for text in ax.texts:
+            box = text.get_window_extent(renderer)
+            assert inside.x0 <= box.x0 < box.x1 <= inside.x1
+    regret = figure.axes[2]
+    legend = regret.get_legend().get_window_extent(renderer)
+    highest = max(c.get_paths()[0].vertices[:, 1].max() for c in regret.collections)
+    assert regret.transData.transform((1e9, highest))[1] < legend.y0
+    assert not legend.overlaps(regret.texts[0].get_window_extent(renderer))
+
+
+def test_a_plan_of_one_size_says_so_and_keeps_its_axes(made_fit):
+    fit = made_fit()
+    only = Limits(sizes=(7e9,))
+    found = plan(fit, 1e22, limits=only)
+    figure = plot_plan(found, frontier(fit, limits=only))  # a warning of matplotlib's is an error here
+    assert len(figure.axes[1].get_yticks()) >= 2
+    assert "There is one size to choose, 7B" in words(figure)
+    assert figure.axes[2].get_legend() is None
 
 
 def test_the_frontier_is_the_plans(made_fit):
