@@ -171,7 +171,7 @@ def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
             found = plan(fit, 10 * reach_of(surface, cost_of(surface)).flops[1], seed=seed)
         else:
             found = plan(fit, flops, seed=seed)
-        line = frontier(fit, high=max(found.flops * 3, found.reach.flops[1] * 3), group=found.group)
+        line = frontier(fit, high=max(found.flops * 3, found.reach.flops[1] * 3), group=found.group, seed=seed)
     except BayeslawError as error:
         if flops is not None:
             raise
