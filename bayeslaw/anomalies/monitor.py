@@ -170,7 +170,8 @@ class Monitor:
             return False
         # those between the first and the last were looked at when they came
         again = back[0][0] in stream.by_step or back[-1][0] in stream.by_step
-        return again or (len(back) > self.patience and back[-1][0] < stream.past[0][0])
+        too_old = bool(stream.past) and back[-1][0] < stream.past[0][0]
+        return again or (len(back) > self.patience and too_old)
 
     def _judge(
         self, stream: Stream, step: float, loss: float, tokens: float, grad_norm: float, lr: float

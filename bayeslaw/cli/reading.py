@@ -49,9 +49,10 @@ class Reading:
 OPTIONS = ("columns", "n_params", "group", "batch_tokens", "data_order")
 
 
-def nothing_to_read(why: str, with_what: str) -> None:
-    """A usage error if a reading option was given where no log is read: it would change nothing, in silence."""
-    given = given_by_user(*OPTIONS)
+def nothing_to_read(why: str, with_what: str, used: Sequence[str] = ()) -> None:
+    """A usage error if a reading option that is not ``used`` was given where no log is read: it would change nothing,
+    in silence."""
+    given = given_by_user(*(name for name in OPTIONS if name not in used))
     if given:
         raise click.UsageError(
             f"{', '.join(given)} {'says' if len(given) == 1 else 'say'} how a log is read, and {why}: "

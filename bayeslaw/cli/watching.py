@@ -11,7 +11,7 @@ from bayeslaw.cli.anomalies import rate_option
 from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import writable
-from bayeslaw.cli.reading import Reading, reading_options
+from bayeslaw.cli.reading import Reading, nothing_to_read, reading_options
 
 
 @click.command()
@@ -47,15 +47,18 @@ def watch(
 ) -> None:
     """Follow a growing log and tell of events as they come.
 
-    The log is CSV or JSON lines; events are JSON lines, one when it opens and one when it is settled.
+    The log is CSV or JSON lines; events are JSON lines: one when it opens, one when it turns out to be of another kind,
+    one when it is settled, each exactly once.
 
     Survives being killed at any moment, rotated and truncated logs, late and repeated rows, and restarts of the run.
-    The event file holds every event exactly once per opening and settling. The exit code is 1 if there was any event.
+    The exit code is 1 if there was any event.
     """
     from bayeslaw.anomalies.watch import Watch, line_of
 
     if once and not Path(path).exists():  # without --once a log that is not there yet is waited for
         raise click.UsageError(f"There is no file {path}, and --once judges what is in it now.")
+    if siblings is None:
+        nothing_to_read("of the log that is watched only steps and losses count", "--siblings", used=("columns",))
     events, state = events or f"{path}.events.jsonl", state or f"{path}.watch.json"
     writable(events)
     writable(state)

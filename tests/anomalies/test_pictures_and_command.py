@@ -100,3 +100,15 @@ def test_command_without_events(frame, tmp_path):
     done = CliRunner().invoke(command, [str(path)])
     assert done.exit_code == 0
     assert done.stdout == "no anomalies\n"
+
+
+def test_watch_refuses_what_it_would_not_read(frame, tmp_path):
+    from bayeslaw.cli.watching import watch
+
+    path = tmp_path / "log.csv"
+    frame[frame["run"] == "r0"].head(50).rename(columns={"loss": "l"}).to_csv(path, index=False)
+    start = [str(path), "--once", "--column", "loss=l"]
+    done = CliRunner().invoke(watch, [*start, "--n-params", "7B"])
+    assert done.exit_code == 2
+    assert "--n-params says how a log is read" in " ".join(done.output.split())
+    assert CliRunner().invoke(watch, start).exit_code == 0
