@@ -113,12 +113,7 @@ def what_if(
     before = float(past.rate(now))
     for asked in schedules:
         title = asked if isinstance(asked, str) else f"schedule {len(bands) + 1}"
-        ahead = asked if isinstance(asked, Schedule) else from_now(asked, past, now)
-        if ahead.total <= now:
-            raise FitError(
-                f"The schedule {title!r} ends at step {ahead.total:,}, and run {name!r} is at step {now:,} already. "
-                f"Give a larger total."
-            )
+        ahead = still_ahead(asked, title, past, now, name)
         whole = _join(past, ahead, now)
         after = float(whole.rate(now + 1))
         if abs(after - before) > JUMP * max(before, whole.eta_peak):
@@ -145,6 +140,17 @@ def what_if(
     if per_step is not None:
         notes.append(f"Tokens ahead are counted at {per_step:,.0f} a step, as so far.")
     return WhatIf(pd.DataFrame(table), bands, tuple(dict.fromkeys(notes)), _so_far(fit, name, known, past, now))
+
+
+def still_ahead(asked: str | Schedule, title: str, past: Schedule, now: int, run: str) -> Schedule:
+    """A schedule as it was given, or of its line (``from_now``). FitError if it ends before the run has come so far."""
+    ahead = asked if isinstance(asked, Schedule) else from_now(asked, past, now)
+    if ahead.total <= now:
+        raise FitError(
+            f"The schedule {title!r} ends at step {ahead.total:,}, and run {run!r} is at step {now:,} already. "
+            f"Give a larger total."
+        )
+    return ahead
 
 
 def from_now(text: str, past: Schedule, now: int) -> Schedule:

@@ -11,7 +11,7 @@ import click
 from bayeslaw.cli.common import headline, talk
 from bayeslaw.cli.guard import say
 from bayeslaw.cli.progress import sampling_progress
-from bayeslaw.errors import DataError, FitError
+from bayeslaw.errors import FitError
 from bayeslaw.files import HDF5
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def basis(fits: Sequence[Fit], choice: Choice) -> dict[str, Any]:
 def check_lines(runs: Runs, run: str | None, lines: Sequence[str]) -> None:
     """Fail now, and not after the fit, if a schedule's line cannot be read, or ends before the run has come so far."""
     from bayeslaw.laws import Schedule
-    from bayeslaw.whatif import from_now
+    from bayeslaw.whatif import still_ahead
 
     there = list(runs.names)
     if run is None and len(there) > 1:
@@ -93,12 +93,7 @@ def check_lines(runs: Runs, run: str | None, lines: Sequence[str]) -> None:
         return
     past, now = Schedule.from_rows(known["step"], known["lr"]), int(curve["step"].max())
     for line in lines:
-        ahead = from_now(line, past, now)
-        if ahead.total <= now:
-            raise DataError(
-                f"The schedule {line!r} ends at step {ahead.total:,}, and run {name!r} is at step {now:,} already. "
-                f"Give a larger total."
-            )
+        still_ahead(line, line, past, now, name)
 
 
 def fits(runs: Runs, choice: Choice, only: str | None, seed: int) -> Iterator[Fit]:
