@@ -8,7 +8,6 @@ result.save("fit.backtest.json")
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from bayeslaw.backtest_work import Scored, Unit, run_unit
 from bayeslaw.baselines import BASELINES, get_baseline
 from bayeslaw.cards import Card, load_card
 from bayeslaw.data.runs import Runs
-from bayeslaw.errors import DataError, FitError
+from bayeslaw.errors import DataError, FitError, meant, nearest
 from bayeslaw.fit import WARMUP, check_named
 from bayeslaw.laws import Schedule, get_law
 from bayeslaw.splits import Split, check_options, make_splits
@@ -157,10 +156,9 @@ def _check_options(by: str, splits: Sequence[Split] | None, options: Mapping[str
         check_options(by, options, also=mine)
     elif options:
         name = next(iter(options))
-        near = difflib.get_close_matches(name, mine, n=2)
-        meant = f" Did you mean {' or '.join(f'{n}=' for n in near)}?" if near else ""
+        hint = meant(nearest(name, mine), "{}=")
         raise DataError(
-            f"backtest has no option {name}=.{meant} Options of a way of splitting go with by=, not with splits=."
+            f"backtest has no option {name}=.{hint} Options of a way of splitting go with by=, not with splits=."
         )
 
 

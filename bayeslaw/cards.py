@@ -6,7 +6,6 @@ A card of one's own takes a few lines: ``extends = "chinchilla"`` and the tables
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 from bayeslaw.cards_prior import Parameter, Prior, Reasoned
 from bayeslaw.cards_tables import LEVELS, check_around, clock_of, merged, parameter, process, reasoned, table_of
-from bayeslaw.errors import CardError
+from bayeslaw.errors import CardError, meant, nearest
 from bayeslaw.laws import get_law
 
 __all__ = ["Card", "Parameter", "Prior", "Reasoned", "card_names", "load_card"]
@@ -90,9 +89,8 @@ class Card:
         symbols = {s.name: s for s in law.symbols}
         for name in given:
             if name not in symbols:
-                near = difflib.get_close_matches(name, symbols, n=2)
-                meant = f" Did you mean {' or '.join(near)}?" if near else ""
-                raise CardError(f"{where}: law {law.name} has no symbol {name!r}.{meant} It has {', '.join(symbols)}.")
+                hint = meant(nearest(name, symbols))
+                raise CardError(f"{where}: law {law.name} has no symbol {name!r}.{hint} It has {', '.join(symbols)}.")
         parameters = {}
         for name, symbol in symbols.items():
             if name not in given:
@@ -152,10 +150,9 @@ def _load(name: str | Path, above: tuple[str, ...]) -> Card:
     path = Path(name)
     if path.suffix != ".toml":
         if str(name) not in card_names():
-            near = difflib.get_close_matches(str(name).lower().replace("_", "-"), card_names(), n=3, cutoff=0.4)
-            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            hint = meant(nearest(name, card_names(), most=3, cutoff=0.4))
             raise CardError(
-                f"No model is called {str(name)!r}.{meant} There are {', '.join(card_names())}; a card of your own is "
+                f"No model is called {str(name)!r}.{hint} There are {', '.join(card_names())}; a card of your own is "
                 f"given as the path of its .toml file."
             )
         path = _folder() / f"{name}.toml"

@@ -2,10 +2,14 @@
 
 Each message is one paragraph for a human: what came (naming the run, column and row), what was expected, and what to
 do about it. All of them are :class:`BayeslawError`, hence ``ValueError``, so a caller can catch the lot in one line;
-the command line turns them into exit code 2.
+the command line turns them into exit code 2. Where a name was misspelled, :func:`nearest` finds the one that was
+meant, and :func:`meant` asks for it.
 """
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
 
 
 class BayeslawError(ValueError):
@@ -42,3 +46,30 @@ class TargetError(PlanError):
     def __init__(self, message: str, probability: float) -> None:
         super().__init__(message)
         self.probability = probability
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def nearest(
+    name: object,
+    known: Iterable[object],
+    most: int = 2,
+    cutoff: float = 0.6,
+    key: Callable[[str], str] = _folded,
+) -> list[str]:
+    """Those of ``known`` that are spelled most like ``name``, the likest first; none where none is near.
+
+    Capitals count for nothing, nor does ``_`` for ``-`` (``key`` says otherwise). ``cutoff`` in 0..1 is the least share
+    of letters in common, ``most`` how many spellings are named (difflib's Ratcliff-Obershelp measure).
+    """
+    names = list(dict.fromkeys(map(str, known)))
+    likest = difflib.get_close_matches(key(str(name)), [key(each) for each in names], n=most, cutoff=cutoff)
+    return [each for spelled in dict.fromkeys(likest) for each in names if key(each) == spelled]
+
+
+def meant(near: Iterable[str], form: str = "{}") -> str:
+    """`` Did you mean a or b?`` of what :func:`nearest` found, to follow a sentence; nothing where it found nothing."""
+    said = " or ".join(form.format(each) for each in near)
+    return f" Did you mean {said}?" if said else ""

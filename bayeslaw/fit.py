@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,7 @@ import pandas as pd
 from bayeslaw.cards import Card, load_card
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, assemble
-from bayeslaw.errors import FitError
+from bayeslaw.errors import FitError, meant, nearest
 from bayeslaw.laws import Schedule
 
 if TYPE_CHECKING:
@@ -224,10 +223,9 @@ def check_named(schedules: Mapping[str, Any] | None, *there: Iterable[str]) -> N
     names = list(dict.fromkeys(str(name) for some in there for name in some))
     for run in schedules:
         if run not in names:
-            near = difflib.get_close_matches(str(run), names, n=2)
-            meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            hint = meant(nearest(run, names), "{!r}")
             shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
-            raise FitError(f"schedules names run {run!r}, and there is no such run.{meant} There are {shown}.")
+            raise FitError(f"schedules names run {run!r}, and there is no such run.{hint} There are {shown}.")
 
 
 class reporting:

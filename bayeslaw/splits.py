@@ -6,7 +6,6 @@ that fit the same rows share one fit.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
-from bayeslaw.errors import DataError
+from bayeslaw.errors import DataError, meant, nearest
 
 ORIGINS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 #: fewest rows that a prefix must have, and fewest rows left to score
@@ -166,9 +165,8 @@ def check_options(by: str, options: Iterable[str], also: Iterable[str] = ()) -> 
     for name in options:
         if name in there:
             continue
-        near = difflib.get_close_matches(name, [*there, *also], n=2)
         ways = [way for way in WAYS if name in options_of(way)]
-        hint = f" Did you mean {' or '.join(f'{n}=' for n in near)}?" if near else ""
+        hint = meant(nearest(name, [*there, *also]), "{}=")
         if ways:
             hint = f" It goes with by={' or by='.join(map(repr, ways))}."
         takes = ", ".join(f"{n}=" for n in there) or "no options"

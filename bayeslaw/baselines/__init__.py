@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from bayeslaw.baselines.base import Answer, Ask, NotApplicable
@@ -12,7 +11,7 @@ from bayeslaw.baselines.multi_power import multi_power
 from bayeslaw.baselines.overtraining import overtraining
 from bayeslaw.baselines.power_law import power_law, power_law_lr
 from bayeslaw.baselines.tissue import tissue
-from bayeslaw.errors import FitError
+from bayeslaw.errors import FitError, meant, nearest
 
 BASELINES: dict[str, Callable[[Ask], Answer]] = {
     "last value": last_value,
@@ -30,7 +29,6 @@ __all__ = ["BASELINES", "Answer", "Ask", "NotApplicable", "get_baseline"]
 def get_baseline(name: str) -> Callable[[Ask], Answer]:
     """The baseline called ``name``; FitError, with the names there are, if there is none."""
     if name not in BASELINES:
-        near = difflib.get_close_matches(name, BASELINES, n=2)
-        meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise FitError(f"No baseline is called {name!r}.{meant} There are {', '.join(map(repr, BASELINES))}.")
+        hint = meant(nearest(name, BASELINES), "{!r}")
+        raise FitError(f"No baseline is called {name!r}.{hint} There are {', '.join(map(repr, BASELINES))}.")
     return BASELINES[name]

@@ -6,13 +6,12 @@ same table are an error, because guessing there would silently fit the wrong cur
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bayeslaw.data.aliases import ALIASES, CROSS_ENTROPY, EVAL_LOSS, LAST_RESORT
-from bayeslaw.errors import DataError
+from bayeslaw.errors import DataError, meant, nearest
 
 #: canonical columns in the order in which a Runs table shows them, with their unit or meaning
 CANONICAL: dict[str, str] = {
@@ -151,8 +150,7 @@ def _check_chosen(columns: Sequence[str], chosen: Mapping[str, str]) -> None:
                 f"{', '.join(CANONICAL)} and gate_1, gate_2, ..."
             )
         if source not in columns:
-            near = difflib.get_close_matches(str(source), [str(c) for c in columns], n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = meant(nearest(source, columns, most=1, cutoff=0.5), "{!r}")
             raise DataError(
                 f"columns= (or --column) asks for {canonical} from {source!r}, but the table has no such column.{hint} "
                 f"Its columns are {_quoted(columns)}."
@@ -178,7 +176,7 @@ def _no_loss(columns: Sequence[str]) -> str:
     known = {alias: alias for alias, _ in (*CROSS_ENTROPY, *ALIASES["loss"], *EVAL_LOSS)} | {"loss": "loss"}
     near = [str(c) for c in columns if "loss" in str(c).lower() or "entropy" in str(c).lower()]
     if not near:
-        near = [str(c) for c in columns if difflib.get_close_matches(str(c).lower(), known, n=1, cutoff=0.6)]
+        near = [str(c) for c in columns if nearest(c, known, most=1)]
     hint = (
         f'The nearest is {near[0]!r}: if that is it, columns={{"loss": "{near[0]}"}}, or --column loss="{near[0]}".'
         if near

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TypeVar
 
-from bayeslaw.errors import CardError
+from bayeslaw.errors import CardError, meant, nearest
 from bayeslaw.laws.annealed import Annealed
 from bayeslaw.laws.base import Law, Symbol
 from bayeslaw.laws.chinchilla import Chinchilla
@@ -46,9 +45,8 @@ def get_law(name: str) -> Law:
     try:
         return LAWS[name]
     except KeyError:
-        near = difflib.get_close_matches(str(name).lower().replace("_", "-"), LAWS, n=3, cutoff=0.5)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise CardError(f"No law is called {name!r}.{meant} The laws are {', '.join(LAWS)}.") from None
+        hint = meant(nearest(name, LAWS, most=3, cutoff=0.5))
+        raise CardError(f"No law is called {name!r}.{hint} The laws are {', '.join(LAWS)}.") from None
 
 
 def register(law: L) -> L:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
-from bayeslaw.errors import DataError
+from bayeslaw.errors import DataError, nearest
 
 WHOLE, NUMBER, WORD = "a whole number", "a number", "a word"
 
@@ -48,7 +47,7 @@ def read_schedule(text: str) -> tuple[str, dict[str, Any]]:
     head, _, rest = text.partition(":")
     kind = head.strip().lower().replace("-", "_")
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
+        near = nearest(kind, KINDS, most=1)
         example = EXAMPLES[near[0] if near else "wsd"]
         names = ", ".join(k.replace("_", "-") for k in KINDS)
         raise DataError(f"No schedule is called {head.strip()!r} (in {text!r}); there are {names}. Write {example!r}.")

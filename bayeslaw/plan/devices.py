@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
-from bayeslaw.errors import PlanError
+from bayeslaw.errors import PlanError, meant, nearest
 
 #: name -> peak, FLOP/s, without sparsity
 PEAK: dict[str, float] = {
@@ -50,11 +49,9 @@ def device(name: str) -> Device:
     for known, peak in PEAK.items():
         if _bare(known) == wanted:
             return Device(known, peak)
-    near = difflib.get_close_matches(wanted, [_bare(known) for known in PEAK], n=3, cutoff=0.4)
-    names = [known for bare in near for known in PEAK if _bare(known) == bare]
-    meant = f" Did you mean {' or '.join(names)}?" if names else f" There are {', '.join(PEAK)}."
+    hint = meant(nearest(name, PEAK, most=3, cutoff=0.4, key=_bare)) or f" There are {', '.join(PEAK)}."
     raise PlanError(
-        f"No device is called {name!r}.{meant} For another one give its peak in FLOP/s: peak=989e12 (--peak 989e12)."
+        f"No device is called {name!r}.{hint} For another one give its peak in FLOP/s: peak=989e12 (--peak 989e12)."
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import gzip
 import io
 import zlib
@@ -13,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-from bayeslaw.errors import FileError
+from bayeslaw.errors import FileError, nearest
 
 GZIP = b"\x1f\x8b"
 #: what a format is recognised by; a training script prints its own source and its configuration first
@@ -107,5 +106,5 @@ class Source:
 def _beside(path: Path) -> str:
     if not path.parent.is_dir():
         return f": there is no folder {path.parent} either."
-    near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()][:1000], n=1)
+    near = nearest(path.name, [p.name for p in path.parent.iterdir()][:1000], most=1)
     return f"; did you mean {near[0]}?" if near else "."
