@@ -9,8 +9,7 @@ result.save("fit.backtest.json")
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,12 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.errors import DataError, FitError, meant, nearest
 from bayeslaw.fit import WARMUP, check_named
 from bayeslaw.laws import Schedule, get_law
+from bayeslaw.progress import Report, reporting
 from bayeslaw.splits import Split, check_options, make_splits
 
 LEVELS = ("raw", "curve")
 APPROX = (None, "laplace")
 Model = str | Path | Card | Mapping[str, Any]
-Progress = Callable[[str, int, int], None]
 
 
 def backtest(
@@ -52,7 +51,7 @@ def backtest(
     approx: str | None = None,
     jobs: int | None = None,
     folder: str | Path | None = None,
-    progress: Progress | bool | None = None,
+    progress: Report | bool | None = None,
     **options: Any,
 ) -> Backtest:
     """Hold parts of the runs back, forecast them, and score the forecasts beside baselines.
@@ -185,13 +184,13 @@ def _schedules(runs: Runs, declared: Mapping[str, Schedule | str] | None, cards:
         return {}
 
 
-def _work(units: Sequence[Unit], store: Store, jobs: int | None, progress: Progress | bool | None) -> list[Scored]:
+def _work(units: Sequence[Unit], store: Store, jobs: int | None, progress: Report | bool | None) -> list[Scored]:
     from joblib import Parallel, delayed
 
     found = {unit.key: store.get(unit.key) for unit in units}
     todo = [unit for unit in units if found[unit.key] is None]
     done = len(units) - len(todo)
-    with _reporting(progress) as report:
+    with reporting(progress, "units") as report:
         report("backtest", done, len(units))
         if todo:
             parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
@@ -202,26 +201,3 @@ def _work(units: Sequence[Unit], store: Store, jobs: int | None, progress: Progr
                 done += 1
                 report("backtest", done, len(units))
     return [scored for unit in units if (scored := found[unit.key]) is not None]
-
-
-@contextmanager
-def _reporting(progress: Progress | bool | None):
-    """A callback from what the caller gave; True is a bar on stderr with the units done and the time left."""
-    if not progress or callable(progress):
-        yield progress or (lambda stage, done, total: None)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("units,"),
-               TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("left"))  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("backtest", total=None)
-        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)

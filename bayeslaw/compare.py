@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,7 @@ from bayeslaw.engine.rows import schedules_of
 from bayeslaw.errors import FitError
 from bayeslaw.fit import fit
 from bayeslaw.laws import Schedule, get_law
+from bayeslaw.progress import Report
 from bayeslaw.splits import Split, share_of_run
 
 #: a coverage this far from that of its band is worth a sentence, if it is no accident
@@ -86,7 +87,7 @@ def compare(
     share: float = SHARE,
     schedules: Mapping[str, Schedule | str] | None = None,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | bool | None = None,
+    progress: Report | bool | None = None,
     **sampling: Any,
 ) -> Comparison:
     """Rank model cards on runs by leave-future-out and leave-one-out scores.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, assemble
 from bayeslaw.errors import FitError, meant, nearest
 from bayeslaw.laws import Schedule
+from bayeslaw.progress import Report, reporting
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +68,14 @@ class Fit:
         """Whether the sampling can be trusted, in plain words; see ``bayeslaw.diagnostics.check``."""
         from bayeslaw.diagnostics import check
 
-        return check(self, **thresholds)
+        return check(self, **thresholds) if thresholds else self._verdict
+
+    @cached_property
+    def _verdict(self) -> Check:
+        """The verdict at the usual thresholds, which an answer asks for more than once."""
+        from bayeslaw.diagnostics import check
+
+        return check(self)
 
     def loo(self, unit: str = "bin") -> Any:
         """Leave-one-out score of the model on its own data; see ``bayeslaw.diagnostics.loo``."""
@@ -122,7 +130,7 @@ def fit(
     draws: int | None = None,
     schedules: Mapping[str, Schedule | str] | None = None,
     max_bins: int = 40,
-    progress: Callable[[str, int, int], None] | bool | None = None,
+    progress: Report | bool | None = None,
 ) -> Fit:
     """Fit a model card to runs with NUTS.
 
@@ -226,28 +234,3 @@ def check_named(schedules: Mapping[str, Any] | None, *there: Iterable[str]) -> N
             hint = meant(nearest(run, names), "{!r}")
             shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
             raise FitError(f"schedules names run {run!r}, and there is no such run.{hint} There are {shown}.")
-
-
-class reporting:
-    """Context: a progress callback from what a caller gave: a callable, True (a bar on stderr), or nothing."""
-
-    def __init__(self, progress: Callable[[str, int, int], None] | bool | None) -> None:
-        self.progress = progress
-        self.bar: Any = None
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        if callable(self.progress):
-            return self.progress
-        if not self.progress:
-            return lambda stage, done, total: None
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self.bar = Progress(console=Console(stderr=True), transient=True)
-        self.bar.start()
-        task = self.bar.add_task("starting", total=1)
-        return lambda stage, done, total: self.bar.update(task, description=stage, completed=done, total=total)
-
-    def __exit__(self, *exc: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()

@@ -188,3 +188,10 @@ def test_pointwise_densities_add_up(toy_fit):
 def test_loo_unit(toy_fit):
     with pytest.raises(FitError, match=r"^unit is 'bin' or 'run', not 'token'\.$"):
         toy_fit.loo("token")
+
+
+def test_the_usual_verdict_is_reached_once(made):
+    fitted = made()
+    assert fitted.check() is fitted.check()
+    assert fitted.check(ess=1e9) is not fitted.check() and not fitted.check(ess=1e9).ok
+    assert made().check() is not fitted.check()

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
 from bayeslaw.cli.common import is_quiet
-
-if TYPE_CHECKING:
-    from bayeslaw.engine.sampler import Report
+from bayeslaw.progress import Report, reporting
 
 
 @contextmanager
@@ -21,38 +18,17 @@ def sampling_progress() -> Iterator[Report | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        told = []
-
-        def tell(stage: str, done: int, total: int) -> None:
-            # not before the data have passed: what is refused is never fitted
-            if not told and stage != "preparing the data":
-                told.append(stage)
-                click.echo("bayeslaw: fitting", err=True)
-
-        yield tell
+    if Console(stderr=True).is_terminal:
+        with reporting(True) as report:
+            yield report
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("compiling", total=None)
+    told = []
 
-        def report(stage: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None, description=stage)
+    def tell(stage: str, done: int, total: int) -> None:
+        # not before the data have passed: what is refused is never fitted
+        if not told and stage != "preparing the data":
+            told.append(stage)
+            click.echo("bayeslaw: fitting", err=True)
 
-        yield report
+    yield tell
