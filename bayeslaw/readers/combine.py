@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.aliases import EVAL_LOSS
+from bayeslaw.data.columns import CANONICAL, match
 from bayeslaw.data.table import Table, column
+from bayeslaw.errors import DataError
 
 RUN = "run"
+_EVALUATED = frozenset(alias.lower() for alias, _ in EVAL_LOSS)
 
 
 def combine(tables: Sequence[Table]) -> Table:
@@ -21,6 +25,7 @@ def combine(tables: Sequence[Table]) -> Table:
     """
     if len(tables) == 1:
         return tables[0]
+    tables = agree(tables, [t.run or f"run {i}" for i, t in enumerate(tables, 1)])
     frames = [t.frame.assign(**{RUN: t.run or f"run {i}"}) for i, t in enumerate(tables, 1)]
     joined = pd.concat(frames, ignore_index=True)
     starts = np.cumsum([0, *(len(f) for f in frames)])
@@ -38,6 +43,61 @@ def combine(tables: Sequence[Table]) -> Table:
         tuple(remarks),
         tuple(dict.fromkeys(note for t in tables for note in t.notes)),
     )
+
+
+def agree(tables: Sequence[Table], called: Sequence[str], chosen: Mapping[str, str] | None = None) -> list[Table]:
+    """Tables with a common name for each of bayeslaw's columns, but for those that the user has chosen.
+
+    Where one table has ``loss`` and another ``train/loss``, the second is given a column ``loss`` too: joined as they
+    are, one name would be taken for all rows, and the others' losses be lost. A validation loss is not put among train
+    losses. ``called`` is what each table is called in the notes on this, which the first table takes. Nothing is done
+    where a table's names leave open which column is meant: that is asked of the joined table.
+    """
+    out = list(tables)
+    try:
+        found = _matches(tables)
+    except DataError:
+        return out
+    notes: list[str] = []
+    for name in CANONICAL:
+        sources = [mapping.get(name) for mapping in found]
+        if name in (chosen or {}) or len(set(sources) - {None}) < 2:
+            continue
+        readers: dict[str, list[str]] = {}
+        trained = name == "loss" and not all(map(_evaluated, filter(None, sources)))
+        for i, source in enumerate(sources):
+            if source is None or source == name:
+                continue
+            readers.setdefault(source, []).append(called[i])
+            if trained and _evaluated(source):
+                continue
+            empty = {**out[i].empty, name: out[i].empty[source]} if source in out[i].empty else out[i].empty
+            out[i] = replace(out[i], frame=out[i].frame.assign(**{name: out[i].frame[source]}), empty=empty)
+        for source, those in readers.items():
+            if trained and _evaluated(source):
+                notes.append(f"{_some(those)} has no train loss; its validation loss {source!r} was left aside.")
+            else:
+                notes.append(f"In {_some(those)} the column {source!r} was read as {name}.")
+    if notes:
+        out[0] = replace(out[0], notes=(*out[0].notes, *notes))
+    return out
+
+
+def _evaluated(source: str) -> bool:
+    return source.strip().lower() in _EVALUATED
+
+
+def _matches(tables: Sequence[Table]) -> list[Mapping[str, str]]:
+    known: dict[tuple[str, ...], Mapping[str, str]] = {}
+    for names in (tuple(t.frame.columns) for t in tables):
+        if names not in known:
+            known[names] = match(list(names), need_loss=False).mapping
+    return [known[tuple(t.frame.columns)] for t in tables]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3:,} more"
 
 
 def join_empty(joined: pd.DataFrame, frames: Sequence[pd.DataFrame], empties: Sequence) -> dict[str, np.ndarray]:

@@ -23,8 +23,8 @@ _FLOAT = re.compile(r"\d{1,15}\.0|\d(\.\d+)?e\+(0\d|1[0-5])")
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 
 
-def read(source: Source) -> Table:
-    """Read delimited text.
+def read(source: Source, names: frozenset[str] = frozenset()) -> Table:
+    """Read delimited text; ``names`` are further columns that hold names, whose digits are no numbers.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def read(source: Source) -> Table:
     delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))
     skipped: list[pc.InvalidRow] = []
     columns = _column_names(header, delimiter)
-    named = _names(columns) | source.texts
+    named = _names(columns) | source.texts | names
     text = {column: pa.string() for column in columns if column in named}
     while True:
         skipped.clear()

@@ -12,7 +12,7 @@ import pandas as pd
 from bayeslaw.data.table import Remark, Table
 from bayeslaw.errors import DataError, FileError
 from bayeslaw.readers import delimited
-from bayeslaw.readers.combine import numbers
+from bayeslaw.readers.combine import agree, join_empty, numbers, unique_names
 from bayeslaw.readers.names import is_known
 from bayeslaw.readers.source import Source
 
@@ -47,13 +47,26 @@ def read(source: Source) -> Table:
     Raises FileError where the table holds no metric, DataError where two runs of a wide export have one name, and what
     ``delimited.read`` raises.
     """
-    table = delimited.read(source)
+    table = delimited.read(source, frozenset({"Name"}))
     names = [str(name) for name in table.frame.columns]
     if names == _SCALARS:
         return _scalars(table, source)
     if _wide(names):
         return _long(table, source)
-    return replace(table, frame=table.frame.rename(columns={"Name": "run"}) if "run" not in names else table.frame)
+    return _runs(table, source) if "run" not in names else table
+
+
+def _runs(table: Table, source: Source) -> Table:
+    """W&B's table of runs, one a row: runs of one name, which W&B allows, are told apart by their id or their row."""
+    frame = table.frame.rename(columns={"Name": "run"})
+    ids = [str(key) for key in frame["ID"]] if "ID" in frame else [f"row {i}" for i in range(1, len(frame) + 1)]
+    names = unique_names(list(zip(frame["run"].astype("str"), ids, strict=True)))
+    several = int(frame["run"].duplicated(keep=False).sum())
+    if not several or frame["run"].isna().any():
+        return replace(table, frame=frame)
+    by = "id" if "ID" in frame else "row"
+    note = f"{several:,} runs of {source.name} share their name with another: told apart by their {by}."
+    return replace(table, frame=frame.assign(run=names), notes=(*table.notes, note))
 
 
 def _scalars(table: Table, source: Source) -> Table:
@@ -91,7 +104,7 @@ def _long(table: Table, source: Source) -> Table:
                 binned.add(run)
             continue
         of_run.setdefault(run, {})[metric] = name
-    parts, empties, rows, remarks = [], [], [], []
+    parts, remarks = [], []
     step = "step" if axis.strip().lower() in _AXES else axis
     length = 0
     for run, metrics in of_run.items():
@@ -106,33 +119,33 @@ def _long(table: Table, source: Source) -> Table:
         for metric, name in metrics.items():
             if metric not in ("run", step) and not (metric == "_step" and step == "step"):
                 data[metric] = frame[name].array[at]
-        parts.append(pd.DataFrame(data))
-        empties.append({m: _blank(table, n)[at] for m, n in metrics.items() if m in data})
-        rows.append(at + 1)
+        empty = {m: _blank(table, n)[at] for m, n in metrics.items() if m in data}
+        parts.append(Table(pd.DataFrame(data), empty, at + 1, run=run))
         if run in binned:
             message = "W&B averaged this curve over bins of steps before the export: spikes are flattened."
             remarks.append(Remark("downsampled", message, len(at), run, length))
         length += len(at)
     if not parts:
         raise FileError(f"{source.name} looks like an export of W&B's, but no run has a value in it.")
-    joined = pd.concat(parts, ignore_index=True)
+    parts = agree(parts, [str(part.run) for part in parts])
+    frames = [part.frame for part in parts]
+    joined = pd.concat(frames, ignore_index=True)
     joined["run"] = joined["run"].astype("str")
-    empty = {}
-    for name in joined.columns:
-        mask = np.concatenate(
-            [e.get(name, np.zeros(len(p), bool)) if name in p else np.ones(len(p), bool)
-             for p, e in zip(parts, empties, strict=True)]
-        )  # fmt: skip
-        if mask.any():
-            empty[name] = mask
+    empty = join_empty(joined, frames, [part.empty for part in parts])
+    notes = [f"{source.name} is a W&B export with a column per run: read as one row per run and step.", *parts[0].notes]
     if not any(is_known(name) for name in joined.columns if name not in ("run", step)):
         single = [name for name in joined.columns if name not in ("run", step)]
         if len(single) == 1 and "loss" in single[0].lower():
             joined = joined.rename(columns={single[0]: "loss"})
             empty = {"loss" if k == single[0] else k: v for k, v in empty.items()}
-    note = f"{source.name} is a W&B export with a column per run: read as one row per run and step."
+            notes.append(f"Its one metric is {single[0]!r}: read as loss.")
     return replace(
-        table, frame=joined, empty=empty, row=np.concatenate(rows), remarks=tuple(remarks), notes=(*table.notes, note)
+        table,
+        frame=joined,
+        empty=empty,
+        row=np.concatenate([part.row for part in parts if part.row is not None]),
+        remarks=tuple(remarks),
+        notes=(*table.notes, *notes),
     )
 
 

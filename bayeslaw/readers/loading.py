@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayeslaw.data.columns import TEXT, match
@@ -28,12 +27,12 @@ from bayeslaw.readers import (
     trainer_state,
     wandb,
 )
-from bayeslaw.readers.combine import complete, join_empty
+from bayeslaw.readers.combine import complete
+from bayeslaw.readers.joining import join, run_names
 from bayeslaw.readers.sniff import format_of
 from bayeslaw.readers.source import Source
 from bayeslaw.readers.traps import examine
 
-_WANDB_ID = re.compile(r"^(?:(?:offline-)?run-\d{8}_\d{6}-(\w+)|run-(\w+)\.wandb)$")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)
 _REMEDY = "Give the file's path, or take a table in with bayeslaw.Runs.from_frame(table)."
 
@@ -90,9 +89,9 @@ def load(
     """
     paths = _paths(path)
     tables = [_read(p, columns) for p in paths]
-    source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more files"
-    stems = _run_names(paths, tables)
-    table = tables[0] if len(tables) == 1 else _join(tables, stems, columns, run)
+    source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {_more(len(paths) - 1)}"
+    stems = run_names(paths, tables)
+    table = tables[0] if len(tables) == 1 else join(tables, paths, stems, columns, run)
     table = _examined(table, columns, batch_tokens)
     return Runs.from_table(
         table,
@@ -146,66 +145,5 @@ def _examined(table: Table, columns: Mapping[str, str] | None, batch_tokens: obj
     return replace(table, remarks=(*table.remarks, *examine(table, found, batch_tokens, columns)))
 
 
-def _run_names(paths: list[Path], tables: list[Table]) -> list[str]:
-    """What each file's run is called: as the file itself says, else as the file is called.
-
-    Runs that only happen to have one name (two folders ``output``) keep apart; parts of one run stay together.
-    """
-    stems, parts = _stems(paths), [_part_of(path) for path in paths]
-    names = []
-    for stem, part, table in zip(stems, parts, tables, strict=True):
-        others = {p for p, t in zip(parts, tables, strict=True) if t.run == table.run}
-        shared = table.run is not None and len(others) > 1
-        names.append(f"{table.run} ({stems[parts.index(part)]})" if shared else table.run or stem)
-    return names
-
-
-def _part_of(path: Path) -> str:
-    """What tells parts of one run from other runs: W&B's run id, the folder of event files, else the path itself."""
-    found = _WANDB_ID.search(path.name)
-    if found:
-        return f"W&B run {found[1] or found[2]}"
-    return str(path.resolve().parent if ".tfevents." in path.name else path.resolve())
-
-
-def _stems(paths: list[Path]) -> list[str]:
-    """A name for each file without its suffixes; as much of the folder as tells them apart."""
-    bare = [p.with_name(p.name.removesuffix(".gz")).with_suffix("") for p in paths]
-    for depth in range(1, max(len(p.parts) for p in bare) + 1):
-        stems = ["/".join(p.parts[-depth:]) for p in bare]
-        if len(set(stems)) == len(set(paths)):
-            return stems
-    return ["/".join(p.parts) for p in bare]
-
-
-def _join(tables: list[Table], stems: list[str], columns: Mapping[str, str] | None, run: str | None) -> Table:
-    """One table out of several: a file without a run column is a run of its own."""
-    frames, empties = [], []
-    run_column = None
-    for table in tables:
-        found = match(list(table.frame.columns), columns, need_loss=False).mapping.get("run")
-        run_column = run_column or found
-    run_column = run_column or "run"
-    for table, stem in zip(tables, stems, strict=True):
-        frame = table.frame
-        if run_column not in frame and run is None:
-            frame = frame.assign(**{run_column: stem})
-        frames.append(frame.assign(file=stem) if "file" not in frame else frame)
-        empties.append(table.empty)
-    joined = pd.concat(frames, ignore_index=True)
-    rows = np.concatenate([t.row if t.row is not None else np.arange(1, len(t.frame) + 1) for t in tables])
-    starts = np.cumsum([0, *(len(f) for f in frames)])
-    remarks = [
-        replace(r, position=int(start) + r.position)
-        for t, start in zip(tables, starts[:-1], strict=True)
-        for r in t.remarks
-    ]
-    return Table(
-        joined,
-        join_empty(joined, frames, empties),
-        rows,
-        tuple(line for t in tables for line in t.torn),
-        None,
-        tuple(remarks),
-        tuple(dict.fromkeys(note for t in tables for note in t.notes)),
-    )
+def _more(files: int) -> str:
+    return "1 more file" if files == 1 else f"{files:,} more files"

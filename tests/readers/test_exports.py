@@ -90,3 +90,29 @@ def test_two_runs_of_one_name_are_refused(export, metric):
 
 def test_a_metric_called_run_does_not_take_the_runs_place(export):
     assert export('"Step","a - loss","a - run"\n1,4.5,7\n2,4.25,7\n').names == ("a",)
+
+
+def test_runs_of_one_name_in_the_table_of_runs_are_not_one_run(export):
+    """W&B lets runs share a name; taken by name they made one curve out of a sweep."""
+    head, rest = "Name,State,Created,Runtime{},_step,loss\n", "finished,2024-01-01T00:00:00Z,100"
+    rows = [("a", 100, 4.5), ("a", 200, 4.25), ("b", 100, 4.0)]
+    runs = export(head.format("") + "".join(f"{name},{rest},{step},{loss}\n" for name, step, loss in rows))
+    assert runs.names == ("a (row 1)", "a (row 2)", "b")
+    assert any(note.startswith("2 runs of") and "told apart by their row" in note for note in runs.notes)
+    ids = "".join(f"{name},{rest},x{i},{step},{loss}\n" for i, (name, step, loss) in enumerate(rows))
+    assert export(head.format(",ID") + ids).names == ("a (x0)", "a (x1)", "b")
+    digits = "".join(f"{name},{rest},{step},4.5\n" for name, step in (("007", 1), ("7", 2)))
+    assert export(head.format("") + digits).names == ("007", "7")
+
+
+def test_a_lone_metric_that_is_taken_for_the_loss_is_said(export):
+    runs = export('"Step","a - train/smooth_loss"\n1,4.5\n2,4.25\n')
+    assert runs.curve("a")["loss"].tolist() == [4.5, 4.25]
+    assert "Its one metric is 'train/smooth_loss': read as loss." in runs.notes
+
+
+def test_runs_of_a_wide_export_that_call_the_loss_differently(export):
+    runs = export('"Step","a - train/loss","b - loss"\n1,4.5,3.5\n2,4.25,3.25\n')
+    assert runs.curve("a")["loss"].tolist() == [4.5, 4.25]
+    assert runs.curve("b")["loss"].tolist() == [3.5, 3.25]
+    assert "In a the column 'train/loss' was read as loss." in runs.notes

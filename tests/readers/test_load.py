@@ -73,7 +73,7 @@ def test_files_of_a_list_are_runs(df, tmp_path):
         paths.append(write(df.drop(columns="run"), tmp_path / name / "metrics.csv"))
     runs = load(paths)
     assert runs.names == ("one/metrics", "two/metrics")
-    assert runs.source == "metrics.csv and 1 more files"
+    assert runs.source == "metrics.csv and 1 more file"
 
 
 def test_a_later_file_is_the_resume_of_an_earlier(df, tmp_path):
