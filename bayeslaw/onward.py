@@ -18,6 +18,7 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.data.units import human, parse
 from bayeslaw.errors import DataError
 from bayeslaw.fit import Fit
+from bayeslaw.reach import fitted_rows
 
 #: rows of a run ahead, evenly spaced in the log of its axis
 ROWS = 30
@@ -25,7 +26,8 @@ ROWS = 30
 FEWEST = 10
 #: a rate below this share of its peak is falling
 FALLING = 0.98
-COVARIATES = ("group", "n_params", "n_params_once", "n_params_recurrent", "recurrence", "exit_step")
+#: what stays as it is while a run goes on
+LASTING = ("group", "n_params", "n_params_once", "n_params_recurrent", "recurrence", "exit_step")
 
 
 @dataclass(frozen=True)
@@ -186,10 +188,7 @@ def ahead(
         if axis == "step":
             x = np.unique(np.append(np.round(x), target))
             x = x[(x > last) & (x <= target)]
-        table = pd.DataFrame({"run": name, axis: x})
-        for column in COVARIATES:
-            if column in mine and pd.notna(mine[column].iloc[-1]):
-                table[column] = mine[column].iloc[-1]
+        table = pd.DataFrame({"run": name, axis: x, **lasting(mine)})
         if other in mine and mine[other].notna().all():
             late = mine[mine[axis] >= 0.5 * last]
             late = late if len(late) > 1 else mine
@@ -202,6 +201,11 @@ def ahead(
     return pd.concat(out, ignore_index=True)
 
 
+def lasting(rows: Any) -> dict[str, Any]:
+    """What stays as it is while a run goes on, from the last of its ``rows``; without what they lack."""
+    return {name: rows[name].iloc[-1] for name in LASTING if name in rows and pd.notna(rows[name].iloc[-1])}
+
+
 def _of_points(runs: Runs | Fit) -> bool:
     """Whether every run is one point: a table of final losses, of which none goes on."""
     return runs.one_point if isinstance(runs, Runs) else runs.problem.layout.likelihood == "points"
@@ -210,14 +214,7 @@ def _of_points(runs: Runs | Fit) -> bool:
 def _so_far(runs: Runs | Fit) -> tuple[Any, str]:
     if isinstance(runs, Runs):
         return runs.frame[runs.frame["kept"]], runs.source
-    bins: Any = runs.problem.bins.copy()
-    axis = next((name for name in ("step", "tokens", "flops") if name in bins and bins[name].notna().all()), None)
-    if axis is not None and "x_hi" in bins:
-        # a bin stands at its middle: its run has been as far as the bin's last row
-        stretch = (bins["x_hi"] / bins[axis]).to_numpy(float)
-        for name in bins.columns.intersection(["step", "tokens", "flops"]):
-            bins[name] = bins[name].to_numpy(float) * stretch
-    return bins, "the fit"
+    return fitted_rows(runs), "the fit"
 
 
 def _count(number: float, axis: str) -> str:

@@ -42,14 +42,20 @@ def _last(runs: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return names, out
 
 
-def known_rows(fit: Fit, given: Frame | None) -> Frame:
-    """The fitted bins, each at its last row, and the given rows in place of the fitted ones of their runs."""
+def fitted_rows(fit: Fit) -> Frame:
+    """The bins of a fit, each moved from its middle to its last row, which is as far as its run has been."""
     bins: Any = fit.problem.bins.copy()
     axis = next((name for name in ("step", "tokens", "flops") if name in bins and bins[name].notna().all()), None)
     if axis is not None and "x_hi" in bins:
         stretch = (bins["x_hi"] / bins[axis]).to_numpy(float)
         for name in bins.columns.intersection(["step", "tokens", "flops"]):
             bins[name] = bins[name].to_numpy(float) * stretch
+    return bins
+
+
+def known_rows(fit: Fit, given: Frame | None) -> Frame:
+    """The fitted rows, and the given rows in place of the fitted ones of their runs."""
+    bins = fitted_rows(fit)
     if given is None:
         return bins
     mine = given[given["kept"]] if "kept" in given else given

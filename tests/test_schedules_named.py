@@ -15,6 +15,7 @@ from bayeslaw.errors import FitError
 from bayeslaw.fit import fit
 from bayeslaw.forecast import forecast
 from bayeslaw.laws import Schedule
+from bayeslaw.laws.schedule_updates import tissue_s2
 from bayeslaw.splits import Split
 
 LINE = "constant:peak=3e-4,total=8000,warmup=1000"
@@ -24,7 +25,7 @@ SAID = "schedules names run 'cosin', and there is no such run. Did you mean 'cos
 
 def curve(run: str, schedule: Schedule, until: int, rng: np.random.Generator) -> pd.DataFrame:
     step = np.arange(1200, until + 1, 400, dtype=float)
-    loss = 2.8 + 0.55 * schedule.sums(step) ** -0.5 - 0.45 * schedule.tissue_s2(step, 0.999)
+    loss = 2.8 + 0.55 * schedule.sums(step) ** -0.5 - 0.45 * tissue_s2(schedule, step, 0.999)
     loss *= np.exp(5e-4 * rng.standard_normal(len(step)))
     return pd.DataFrame({"run": run, "step": step, "tokens": step * 5e5, "lr": schedule.rate(step), "loss": loss})
 

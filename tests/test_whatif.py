@@ -13,8 +13,10 @@ from bayeslaw.cards import load_card
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import DataError, FitError
 from bayeslaw.laws import Schedule
+from bayeslaw.laws.schedule_ahead import from_now, joined
+from bayeslaw.laws.schedule_updates import tissue_s2
 from bayeslaw.plots.whatif import plot_what_if
-from bayeslaw.whatif import _join, from_now, what_if
+from bayeslaw.whatif import what_if
 
 PAST = Schedule.constant(3e-4, 8000, 1000)
 TRUTH = {"L0": 2.8, "A": 0.55, "alpha": 0.5, "C": 0.45}
@@ -23,7 +25,7 @@ TRUTH = {"L0": 2.8, "A": 0.55, "alpha": 0.5, "C": 0.45}
 def curve(run: str, schedule: Schedule, until: int, rng) -> pd.DataFrame:
     step = np.arange(1200, until + 1, 200, dtype=float)
     loss = TRUTH["L0"] + TRUTH["A"] * schedule.sums(step) ** -TRUTH["alpha"]
-    loss -= TRUTH["C"] * schedule.tissue_s2(step, 0.999)
+    loss -= TRUTH["C"] * tissue_s2(schedule, step, 0.999)
     loss *= np.exp(5e-4 * rng.standard_normal(len(step)))
     return pd.DataFrame({"run": run, "step": step, "tokens": step * 5e5, "lr": schedule.rate(step), "loss": loss})
 
@@ -59,7 +61,7 @@ def test_what_is_held_or_decays_from_now_goes_on_from_the_rate_of_now():
     assert 9e-5 < now < 2e-4
     for line in ("wsd:decay=0.2", "wsd:decay=500", "constant:total=9000", "wsd:decay=0.25,total=12000"):
         ahead = from_now(line, past, 8000)
-        whole = _join(past, ahead, 8000)
+        whole = joined(past, ahead, 8000)
         assert whole.rate([8000, 8001]) == pytest.approx([now, now], rel=0.01)
         # the law measures rates by what the run once had
         assert whole.eta_peak == whole.rate(1000) == 3e-4
@@ -94,7 +96,7 @@ def test_a_decay_lowers_the_end_by_what_the_law_says(fit):
     whole = Schedule.wsd(3e-4, 10_000, 1000, 2000)
     truth = {}
     for name, s in (("flat", Schedule.constant(3e-4, 10_000, 1000)), ("decay", whole)):
-        s1, s2 = s.sums(10_000), s.tissue_s2(10_000, 0.999)[0]
+        s1, s2 = s.sums(10_000), tissue_s2(s, 10_000, 0.999)[0]
         truth[name] = TRUTH["L0"] + TRUTH["A"] * s1 ** -TRUTH["alpha"] - TRUTH["C"] * s2
     for row, name in ((flat, "flat"), (decay, "decay")):
         assert row["median"] == pytest.approx(truth[name], abs=0.02)

@@ -15,6 +15,7 @@ import numpy as np
 
 from bayeslaw.baselines.base import Answer, Ask, Frame, NotApplicable, Point, fill, point_fit, residual_bootstrap
 from bayeslaw.laws.schedule import ETA_FLOOR, Schedule
+from bayeslaw.laws.schedule_updates import tissue_s2
 
 Rows = Mapping[str, np.ndarray]
 SEGMENTS = 64
@@ -47,7 +48,7 @@ def rows_of(frame: Frame, schedules: Mapping[str, Schedule], lam: float | None) 
         t, seg = steps[mine], s.segments(SEGMENTS)
         s1[mine] = s.sums(t)
         if lam is not None:
-            s2[mine] = s.tissue_s2(t, lam)
+            s2[mine] = tissue_s2(s, t, lam)
         h = seg["seg_step1"] - seg["seg_step0"]
         n = np.clip(t[:, None] - seg["seg_step0"], 0.0, h)
         covered = np.clip(s1[mine][:, None] - seg["seg_S0"], 0.0, seg["seg_S1"] - seg["seg_S0"])

@@ -11,7 +11,7 @@ from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of
 from bayeslaw.cli.reading import Reading, named, reading_options
 
-#: kinds of which a person should hear through the exit code; the others are history
+#: columns of the table that a person reads
 _HEADER = ("kind", "start", "end", "nats", "sd", "log10 e", "left over", "siblings")
 
 

@@ -78,7 +78,7 @@ def basis(fits: Sequence[Fit], choice: Choice) -> dict[str, Any]:
 def check_lines(runs: Runs, run: str | None, lines: Sequence[str]) -> None:
     """Fail now, and not after the fit, if a schedule's line cannot be read, or ends before the run has come so far."""
     from bayeslaw.laws import Schedule
-    from bayeslaw.whatif import still_ahead
+    from bayeslaw.laws.schedule_ahead import still_ahead
 
     there = list(runs.names)
     if run is None and len(there) > 1:

@@ -213,38 +213,6 @@ class Schedule:
         steps = np.unique(np.round(np.concatenate([*cuts, self.steps[-1:]])))
         return steps, self.rate(steps)
 
-    def tissue_s2(self, steps: ArrayLike, lam: float) -> NDArray[np.float64]:
-        """Tissue et al.'s S2 at ``steps``, update by update: the reference that the compressed sum is held to.
-
-        ``S2(t) = sum_{i<=t} sum_{k<=i} (eta_{k-1} - eta_k) lam^(i-k)``, over updates k after the warm-up.
-        """
-        k, _, drop = self._changes()
-        t = np.atleast_1d(np.asarray(steps, float))
-        ages = [(u - k[k <= u] + 1, drop[k <= u]) for u in t]
-        return np.array([np.sum(d * (1 - lam**age)) / (1 - lam) for age, d in ages])
-
-    def multipower_drop(self, steps: ArrayLike, C: float, beta: float, gamma: float) -> NDArray[np.float64]:
-        """The multi-power law's loss drop at ``steps`` for ``B = 1``, update by update: the reference sum.
-
-        ``sum_{k<=t} (eta_{k-1} - eta_k) [1 - (1 + C eta_k^-gamma S_k(t))^-beta]`` over updates k after the warm-up,
-        ``S_k(t)`` the rates of updates k to t summed.
-        """
-        k, eta, drop = self._changes()
-        t = np.atleast_1d(np.asarray(steps, float))
-        slow, before = C * np.maximum(eta, ETA_FLOOR) ** -gamma, self.sums(k - 1)
-        now, out = self.sums(t), np.zeros(t.shape)
-        for j, u in enumerate(t):
-            n = int(np.searchsorted(k, u, side="right"))
-            out[j] = np.sum(drop[:n] * -np.expm1(-beta * np.log1p(slow[:n] * (now[j] - before[:n]))))
-        return out
-
-    def _changes(self) -> tuple[NDArray, NDArray, NDArray]:
-        """Updates k after the warm-up at which the rate changes, the rate after them, and the drop."""
-        k = np.arange(self.warmup + 1, self.total + 1, dtype=float)
-        eta = self.rate(np.arange(self.warmup, self.total + 1))
-        drop = -np.diff(eta)
-        return k[drop != 0], eta[1:][drop != 0], drop[drop != 0]
-
     def segments(
         self, m: int, edges: Sequence[float] | None = None, clock: float = 1.0, top: float | None = None
     ) -> dict[str, NDArray[np.float64]]:
