@@ -18,8 +18,11 @@ from bayeslaw.readers.source import Source
 
 #: Arrow settles a column's type on its first block, so a block holds some 200,000 rows
 BLOCK = 1 << 24
+#: by how many lines above it, at least and at most, a last cell without its line break is judged
+ABOVE = (8, 20)
 #: how programs write a whole number that they hold as a float; an id such as 12e3 has no sign
 _FLOAT = re.compile(r"\d{1,15}\.0|\d(\.\d+)?e\+(0\d|1[0-5])")
+_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d*)?", re.I)
 _CONVERSION = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error")
 
 
@@ -30,12 +33,14 @@ def read(source: Source, names: frozenset[str] = frozenset()) -> Table:
     ------
     FileError
         No text, or a line in the middle with another number of cells. Such a last line, without a line break, is a
-        live file caught in mid-write: it is left out and reported.
+        live file caught in mid-write: it is left out and reported; so is one whose last cell is much shorter than those
+        above it.
     """
     data, name = source.data().rstrip(b"\x00"), source.name  # zeros: never written before a crash
     _check_text(data, name)
     header = re.split(rb"[\r\n]", data[: 1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n"), maxsplit=1)[0]
     delimiter = max(",\t;|", key=lambda d: header.count(d.encode()))
+    data, short = _cut_short(data, delimiter.encode(), name)
     skipped: list[pc.InvalidRow] = []
     columns = _column_names(header, delimiter)
     named = _names(columns) | source.texts | names
@@ -54,7 +59,7 @@ def read(source: Source, names: frozenset[str] = frozenset()) -> Table:
             if column is None or column in text:
                 raise FileError(f"Cannot read {name} as a table with {delimiter!r} between cells: {error}.") from None
             text[column] = pa.string()  # the cell that is no number is named later, with its run
-    torn = _torn(data, name, skipped)
+    torn = short + _torn(data, name, skipped)
     empty = {c: _nulls(table.column(i)) for i, c in enumerate(table.column_names) if table.column(i).null_count}
     frame = table.to_pandas()
     for column in named.intersection(frame.columns):
@@ -116,6 +121,23 @@ def _column_names(header: bytes, delimiter: str) -> list[str]:
 
 def _nulls(column: pa.ChunkedArray) -> np.ndarray:
     return column.is_null().to_numpy(zero_copy_only=False)
+
+
+def _cut_short(data: bytes, delimiter: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """The text without a last line whose last cell was cut off, and what to say of it: 3 would be read for 3.0912.
+
+    A cell counts as cut off where no line break follows, and each of the 8 to 20 above it is longer by at least two
+    characters: a shorter number that somebody wrote by hand stays.
+    """
+    *above, last = (line.rstrip(b"\r") for line in data.rsplit(b"\n", ABOVE[1] + 1))
+    above = above[1:]  # the first is the header, or all that comes before
+    if len(above) < ABOVE[0] or last.count(delimiter) != above[-1].count(delimiter):
+        return data, ()
+    *cells, cell = (line.rpartition(delimiter)[2] for line in (*above, last))
+    if not all(map(_NUMBER.fullmatch, (*cells, cell))) or len(cell) > min(map(len, cells)) - 2:
+        return data, ()
+    message = f"The last line of {name} was cut off ({last.decode()!r}): left out. A live run writes it again."
+    return data[: data.rindex(b"\n") + 1], (message,)
 
 
 def _torn(data: bytes, name: str, skipped: list) -> tuple[str, ...]:

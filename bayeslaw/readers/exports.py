@@ -62,7 +62,7 @@ def _runs(table: Table, source: Source) -> Table:
     ids = [str(key) for key in frame["ID"]] if "ID" in frame else [f"row {i}" for i in range(1, len(frame) + 1)]
     names = unique_names(list(zip(frame["run"].astype("str"), ids, strict=True)))
     several = int(frame["run"].duplicated(keep=False).sum())
-    if not several or frame["run"].isna().any():
+    if not several or frame["run"].hasnans:
         return replace(table, frame=frame)
     by = "id" if "ID" in frame else "row"
     note = f"{several:,} runs of {source.name} share their name with another: told apart by their {by}."

@@ -61,13 +61,13 @@ def _read_run(folder: Path) -> Table | None:
         for i, line in enumerate(lines):
             if not line.strip():
                 continue
+            if i == len(lines) - 1 and i:  # without its line break: 12 may be the beginning of step 125
+                torn.append(f"The last line of metric {name} was cut off: left out. A live run writes it again.")
+                continue
             try:
                 stamp, value, *step = line.split()
                 scalars.append((int(stamp), len(scalars), name, int(step[0]) if step else 0, float(value)))
             except ValueError:
-                if i == len(lines) - 1 and i:
-                    torn.append(f"The last line of metric {name} was cut off: left out. A live run writes it again.")
-                    continue
                 raise FileError(
                     f"Line {i + 1:,} of {path} is {line[:60].decode('utf-8', 'replace')!r}, but MLflow writes "
                     f"'timestamp value step' there."

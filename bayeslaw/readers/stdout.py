@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from bayeslaw.readers.stdout_patterns import FAMILIES, Family
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _BLANKS = re.compile(r"\s+")
+#: what a line ends in that was cut off in the midst of a number
+_END = re.compile(rb"[\w.+-]+\Z")
 #: a longer line is a dump of something; cutting it also bounds the time that a pattern can take
 LONGEST = 4000
 SHOW = (
@@ -34,6 +36,9 @@ def looks_like(head: bytes) -> bool:
 def read(source: Source) -> Table:
     """Read a printed log, line by line. The rows' numbers are the file's line numbers.
 
+    A last line without a line break was cut off while being written: the number that it ends in is left out, which is
+    told.
+
     Raises FileError where no line is one that a known trainer prints.
     """
     records = Records()
@@ -42,8 +47,9 @@ def read(source: Source) -> Table:
     family: Family | None = None
     seen: dict[str, int] = {}
     averaged: dict[str, list[tuple[int, float]]] = {}
+    cut: list[bytes] = []
     with source.stream() as stream:
-        for number, line, begun, found in _rows(_lines(iter(lambda: stream.readline(1 << 20), b""))):
+        for number, line, begun, found in _rows(_lines(_chunks(stream, cut))):
             if begun is not None:
                 if row is not None:
                     _finish(row, records, where)
@@ -60,6 +66,7 @@ def read(source: Source) -> Table:
                 elif line.strip() and not line[:1].isspace():
                     _finish(row, records, where)
                     row = None
+    torn = any(next(_matches(_lines([line])), None) or (row and family and family.block) for line in cut)
     if row is not None:
         _finish(row, records, where)
     if not where:
@@ -68,7 +75,8 @@ def read(source: Source) -> Table:
         )
     notes = (f"{source.name} was read as the printed log of {' and '.join(seen)}.",)
     remarks = tuple(remark for name, rows in averaged.items() for remark in _means(name, rows))
-    return records.table(row=np.array(where, np.int64), notes=notes, remarks=remarks)
+    message = f"The last line of {source.name} was cut off: the number that it ends in was left out."
+    return records.table(row=np.array(where, np.int64), torn=(message,) if torn else (), notes=notes, remarks=remarks)
 
 
 def _hint(source: Source) -> str:
@@ -89,6 +97,21 @@ def _means(name: str, rows: list[tuple[int, float]]) -> list[Remark]:
         return []
     message = f"Each loss is the mean over the {window:g} steps before it, as {name} prints it: spikes are flattened."
     return [Remark("window_mean", message, len(rows), position=rows[0][0])]
+
+
+def _chunks(stream: BinaryIO, cut: list[bytes]) -> Iterator[bytes]:
+    """Lines, very long ones in pieces; of a last line without its end, what is whole, the line itself into ``cut``."""
+    chunk = stream.readline(1 << 20)
+    while chunk:
+        following = stream.readline(1 << 20)
+        if not following and not chunk.endswith(b"\n"):
+            chunk = chunk.rstrip(b"\x00")  # zeros: never written before a crash
+            whole = _END.sub(b"", chunk)
+            if whole != chunk:
+                cut.append(chunk)
+            chunk = whole
+        yield chunk
+        chunk = following
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:

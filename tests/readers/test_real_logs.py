@@ -145,6 +145,21 @@ def test_a_deleted_run_of_mlflow_is_left_out(logs, tmp_path):
         load(tmp_path / "mlruns")
 
 
+@pytest.mark.parametrize("cut", [1, 2, 4])
+def test_a_step_of_mlflow_that_was_cut_off_is_not_read(logs, tmp_path, cut):
+    """12 may be the beginning of step 125, and a line without its step is none of step 0."""
+    from shutil import copytree
+
+    copytree(logs / "mlflow" / "mlruns", tmp_path / "mlruns")
+    (metric,) = (tmp_path / "mlruns").glob("*/*/metrics/train/loss")
+    before = load(tmp_path / "mlruns")
+    (name,) = before.names
+    metric.write_bytes(metric.read_bytes()[:-cut])
+    runs = load(tmp_path / "mlruns")
+    assert "torn_line" in runs.facts["kind"].tolist()
+    assert runs.curve(name)["step"].tolist() == before.curve(name)["step"].tolist()[:-1]
+
+
 def test_two_wandb_runs_and_a_resume(logs, tmp_path):
     """Two folders with one id are one run, in the order of their dates; a second id is a second run."""
     (path,) = (logs / "wandb").rglob("*.wandb")

@@ -275,6 +275,24 @@ def test_progress_bars_long_lines_and_bytes_that_are_no_text(log, tmp_path):
     assert runs.frame["row"].tolist() == [1, 4, 5]
 
 
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_last_line_that_was_cut_off_gives_no_wrong_number(log, cut):
+    """Printed text is written in blocks: "loss 9.8750" may end in "loss 9"."""
+    text = "".join(f"iter {i}: loss {10 - i / 8:.4f}, time 1.00ms, mfu 1.25%\n" for i in range(1, 4))
+    runs = log(text[:-cut])
+    whole = cut <= len(" time 1.00ms, mfu 1.25%\n")
+    assert rows(runs, "step", "loss") == [[i, 10 - i / 8] for i in range(1, 3 + whole)]
+    if 25 < cut < 29:  # within the decimals of the loss
+        assert runs.facts["kind"].tolist() == ["torn_line"]
+
+
+def test_a_block_that_was_cut_off_gives_no_wrong_number(log):
+    text = "[step=1/9,epoch=0]\n    train/CrossEntropyLoss=9.875\n[step=2/9,epoch=0]\n    train/CrossEntropyLoss=9"
+    runs = log(text)
+    assert runs.curve("train")["loss"].tolist() == [9.875]
+    assert "torn_line" in runs.facts["kind"].tolist()
+
+
 def test_a_log_of_nobody_we_know(log):
     with pytest.raises(FileError, match="no line in which a trainer that bayeslaw knows"):
         log("epoch 3 done\n")
