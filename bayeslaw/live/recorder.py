@@ -35,10 +35,11 @@ class Recorder:
     enabled : False to do nothing. By default, only the process with ``RANK`` 0 (or none) writes.
     **constants : written with every row: ``n_params="7B"``, ``group="c4"``.
 
-    A call hands the row to a background thread and costs some microseconds; tensors are copied on their device and
-    read in that thread, so that no step waits for one. Whatever goes wrong (a full disk, a value that is no number)
-    is said once through ``logging`` and never raised: a log must not stop a training. Only wrong numbers given here
-    (``n_params="many"``) raise DataError, before training starts.
+    A call hands the row to a background thread and costs some microseconds; tensors and arrays are copied where they
+    are and read in that thread, so that no step waits for one. Whatever goes wrong (a full disk, a value that is no
+    number) is said once through ``logging`` and never raised: a log must not stop a training. Only wrong numbers given
+    here (``n_params="many"``) raise DataError, before training starts. A process that is forked off has a thread of its
+    own from its first row on; the rows that its parent had waiting are the parent's to write.
     """
 
     def __init__(
@@ -61,26 +62,35 @@ class Recorder:
         self.batch_tokens = None if batch_tokens is None else units.parse(batch_tokens, "batch_tokens")
         self.every = every
         self.enabled = os.environ.get("RANK", "0") == "0" if enabled is None else enabled
-        self._rows: deque[dict[str, Any]] = deque()
-        self._waiting: deque[threading.Event] = deque()
-        self._wake = (
-            threading.Event()
-        )  # set by flush and close; a step wakes nobody, for that costs it more than the rest
-        self._thread: threading.Thread | None = None
         self._told: set[str] = set()
         self._closed = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._rows: deque[dict[str, Any]] = deque()
+        self._waiting: deque[_Flush] = deque()
+        # set by flush and close; a step wakes nobody, for that costs it more than the rest
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._lost = 0  # rows that could not be written
 
     def __call__(self, **row: Any) -> None:
         """Record one row: ``step``, ``loss``, and whatever else is a number or a text. Never raises."""
         if not self.enabled or self._closed:
             return
         try:
+            if self._process != os.getpid():  # forked: no thread comes along, and locks may be held for ever
+                self._reset()
             if len(self._rows) > MOST:
+                self._lost += 1
                 self._tell("full", f"{self.path} cannot be written fast enough: rows are being dropped.")
                 return
             for name, value in row.items():
                 if hasattr(value, "detach"):
                     row[name] = value.detach().clone()  # the copy keeps its value when the loop reuses the tensor
+                elif hasattr(value, "dtype"):
+                    row[name] = value.copy()
             self._rows.append(row)
             if self._thread is None:
                 self._start()
@@ -88,20 +98,23 @@ class Recorder:
             self._tell("call", f"a row for {self.path} was lost ({error!r}).")
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Wait until everything recorded so far is in the file, at most ``timeout`` seconds; whether it is."""
-        if self._thread is None or not self._thread.is_alive():
+        """Wait until everything recorded so far is in the file, at most ``timeout`` seconds; whether it is.
+
+        False also where rows since the last flush could not be written.
+        """
+        if self._process != os.getpid() or self._thread is None or not self._thread.is_alive():
             return True
-        done = threading.Event()
-        self._waiting.append(done)
+        asked = _Flush()
+        self._waiting.append(asked)
         self._wake.set()
-        return done.wait(timeout)
+        return asked.done.wait(timeout) and asked.whole
 
     def close(self) -> None:
         """Write what is left and stop. Later calls do nothing."""
         if self._closed:
             return
         self._closed = True
-        if self._thread is not None:
+        if self._thread is not None and self._process == os.getpid():
             self._wake.set()
             self._thread.join(30.0)
         atexit.unregister(self.close)
@@ -136,9 +149,13 @@ class Recorder:
                     with self.path.open("ab") as file:
                         file.write(text.encode())
             except Exception as error:
+                begun = False  # a full disk takes a part of a line, which the next row must not continue
+                self._lost += len(rows)
                 self._tell("write", f"{self.path} could not be written ({error}): its rows are lost.")
-            for event in waiting:
-                event.set()
+            whole, self._lost = not self._lost, 0 if waiting else self._lost
+            for asked in waiting:
+                asked.whole = whole
+                asked.done.set()
 
     def _line(self, row: dict[str, Any]) -> str:
         cells = dict(self.constants)
@@ -146,7 +163,7 @@ class Recorder:
             if value is None:
                 continue
             try:
-                cells[name] = value if isinstance(value, (str, int)) else float(value)
+                cells[name] = value if isinstance(value, (str, int)) else _number(value)
             except Exception as error:
                 self._tell(name, f"{name} was left out: {value!r:.80} is not a number ({error}).")
         step = cells.get("step")
@@ -160,8 +177,26 @@ class Recorder:
             log.warning("bayeslaw: %s Training goes on.", message)
 
 
+class _Flush:
+    """Somebody who waits for the file: ``done`` once it has been written, ``whole`` if nothing was lost."""
+
+    def __init__(self) -> None:
+        self.done, self.whole = threading.Event(), True
+
+
+def _number(value: Any) -> float:
+    """A number as it is, or the one number that an array or tensor holds."""
+    try:
+        return float(value)
+    except TypeError:
+        return float(value.item())
+
+
 def mend(path: Path) -> None:
-    """Remove a last line that was cut off while being written, so that the next row begins a line of its own."""
+    """Remove a last line that was cut off while being written, so that the next row begins a line of its own.
+
+    ValueError where what would be removed is no such line: the file is somebody else's.
+    """
     if not path.exists() or not path.stat().st_size:
         return
     with path.open("r+b") as file:
@@ -178,4 +213,6 @@ def mend(path: Path) -> None:
             json.loads(line)
             file.write(b"\n")  # the file is at its end: a whole row that only lacks its line break
         except ValueError:
+            if line.strip(b"\x00")[:1] not in (b"", b"{"):
+                raise ValueError(f"it ends in {line[:40]!r}, which is no row of JSON") from None
             file.truncate(size - len(line))

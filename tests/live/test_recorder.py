@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -121,3 +122,71 @@ def test_a_program_that_ends_without_closing_loses_nothing(tmp_path):
     code = "from bayeslaw.live import Recorder\nr = Recorder('x.jsonl')\nfor s in range(1, 1001): r(step=s, loss=1 / s)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
     assert len(load(tmp_path / "x.jsonl")) == 1000
+
+
+def test_flush_says_whether_the_rows_are_in_the_file(tmp_path):
+    record = Recorder(tmp_path, every=60)  # a folder
+    record(step=1, loss=4.0)
+    assert not record.flush()
+    record.close()
+    record = Recorder(tmp_path / "x.jsonl", every=60)
+    record(step=1, loss=4.0)
+    assert record.flush()
+    record.close()
+
+
+def test_a_line_that_a_full_disk_cut_off_is_not_continued(tmp_path):
+    """A limit on the size of files stands in for the disk's. Half a line and the next row made a line that none can read."""
+    code = """
+import resource, signal
+from bayeslaw.live import Recorder
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+record = Recorder("x.jsonl", every=60)
+for step in range(1, 101):
+    record(step=step, loss=4 - step / 100)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+assert not record.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+record(step=101, loss=3.0)
+assert record.flush()
+record.close()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert steps[:3] == [1, 2, 3]
+    assert steps[-1] == 101
+    assert len(load(tmp_path / "x.jsonl")) == len(steps)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_records_its_own_rows_and_not_its_parents(tmp_path):
+    record = Recorder(tmp_path / "x.jsonl", every=60)
+    record(step=1, loss=4.0)
+    child = os.fork()
+    if not child:
+        record(step=2, loss=3.0)
+        record.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    record(step=3, loss=2.0)
+    record.close()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert steps == [2, 1, 3]
+
+
+def test_arrays_are_recorded_as_they_were(tmp_path):
+    loss = np.array(4.0)
+    with Recorder(tmp_path / "x.jsonl", every=60) as record:
+        record(step=1, loss=loss)
+        record(step=2, loss=np.array([3.5]))
+        loss[...] = 99.0
+    assert load(tmp_path / "x.jsonl").frame["loss"].tolist() == [4.0, 3.5]
+
+
+def test_a_file_of_something_else_keeps_its_last_line(tmp_path, caplog):
+    path = tmp_path / "runs.csv"
+    path.write_text("step,loss\n1,4.0")
+    with caplog.at_level(logging.WARNING, logger="bayeslaw.live"), Recorder(path) as record:
+        record(step=2, loss=3.0)
+    assert path.read_text() == "step,loss\n1,4.0"
+    assert "which is no row of JSON" in caplog.text
