@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -15,7 +17,8 @@ _BELOW = {
     "lr": "a rate is never negative",
 }
 #: a person may write these as "70B" in a table
-_HUMAN = ("n_params", "n_params_once", "n_params_recurrent", "tokens", "flops")
+_HUMAN = ("step", "n_params", "n_params_once", "n_params_recurrent", "tokens", "flops")
+_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 
 
 def as_numbers(column: pd.Series, name: str, source_name: str, where) -> tuple[np.ndarray, np.ndarray]:
@@ -52,11 +55,26 @@ def as_numbers(column: pd.Series, name: str, source_name: str, where) -> tuple[n
             hint = ' such as "70B" or 1e9' if name in _HUMAN else ""
             raise DataError(
                 f"{where(row)}: column {source_name!r} holds {_short(text)}, but {name} must be a number{hint}. "
-                f"Correct that cell, or leave it empty if it is unknown."
+                f"{_remedy(text, source_name)}"
             )
         blank[i] = number == "blank"
         values[i] = np.nan if blank[i] else number
-    return values[codes], blank[codes]
+    empty = blank[codes]
+    if column.dtype == object:  # numbers among texts, as from JSON: a NaN that was logged is no cell of nothing
+        empty &= np.fromiter((not isinstance(cell, float) for cell in column), bool, len(column))
+    return values[codes], empty
+
+
+def _remedy(cell: object, source_name: str) -> str:
+    text = str(cell).strip()
+    if text == source_name.strip():
+        return "The header stands there again, as where a restarted job appends to its log: remove that line."
+    if _COMMA.fullmatch(text):
+        return (
+            f"A decimal comma is not read: write {text.replace(',', '.')}, or read the table with "
+            f'pandas.read_csv(path, sep=";", decimal=",") and take it in with bayeslaw.Runs.from_frame(table).'
+        )
+    return "Correct that cell, or leave it empty if it is unknown."
 
 
 def _short(cell: object) -> str:

@@ -43,6 +43,7 @@ def read(source: Source, names: frozenset[str] = frozenset()) -> Table:
     data, short = _cut_short(data, delimiter.encode(), name)
     skipped: list[pc.InvalidRow] = []
     columns = _column_names(header, delimiter)
+    _check_cells(columns, name)
     named = _names(columns) | source.texts | names
     text = {column: pa.string() for column in columns if column in named}
     while True:
@@ -117,6 +118,15 @@ def _parse(data: bytes, delimiter: str, text: dict, skipped: list, threads: bool
 def _column_names(header: bytes, delimiter: str) -> list[str]:
     line = header.decode("utf-8", "replace")
     return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _check_cells(columns: list[str], name: str) -> None:
+    """FileError for a first line of several words that no delimiter parts, if it is not itself a column's name."""
+    if len(columns) == 1 and len(columns[0].split()) > 1 and not match(columns, need_loss=False).mapping:
+        raise FileError(
+            f"The first line of {name}, {columns[0][:80]!r}, has no comma, tab, semicolon or bar, by which the "
+            f"cells of a table are told apart. Put commas in place of blanks, or take the table in with bayeslaw.Runs.from_frame."
+        )
 
 
 def _nulls(column: pa.ChunkedArray) -> np.ndarray:

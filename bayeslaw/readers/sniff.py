@@ -44,6 +44,11 @@ def format_of(source: Source) -> str:
     head = head.rstrip(b"\x00")  # what a crash leaves of a block that was set aside but never written
     if b"\x00" in head and stdout.looks_like(head):
         return "stdout"
+    if b"\x00" in head and _is_text(head.replace(b"\x00", b"")):
+        raise FileError(
+            f"{path} has zeros in its midst, as a crash leaves of what was never written. Read a copy without them: "
+            f"tr -d '\\000' < {path.name} > copy-of-{path.name}"
+        )
     if b"\x00" in head or head[:2] in (b"\x80\x04", b"\x80\x05", b"PK"):
         raise FileError(f"{path} is a binary file of a kind that bayeslaw does not read. It reads {KNOWN}.")
     suffixes = [s.lower() for s in path.suffixes]
@@ -62,3 +67,10 @@ def format_of(source: Source) -> str:
     if named is not None:
         return named
     return "stdout" if stdout.looks_like(head) else "delimited"
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether these bytes, which may end within a character, are lines of text in UTF-8."""
+    return (
+        not re.search(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]", data) and "\ufffd" not in data.decode("utf-8", "replace")[:-1]
+    )

@@ -94,6 +94,8 @@ class Source:
                 else:
                     yield file
         except FileNotFoundError:
+            if self.path.is_symlink():
+                raise FileError(f"{self.path} is a link to {self.path.readlink()}, which is not there.") from None
             raise FileError(f"There is no file {self.path}. Check the path{_beside(self.path)}") from None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FileError(

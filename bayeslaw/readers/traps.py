@@ -43,11 +43,24 @@ def _auxiliary(table: Table, mapping: Mapping[str, str]) -> list[Remark]:
     if not found:
         return []
     names = ", ".join(repr(name) for name in found[:4])
+    alone = [
+        str(name)
+        for name in table.frame.columns
+        if name not in found
+        and name != loss
+        and any(plain in str(name).lower() for plain in PLAIN)
+        and "val" not in str(name).lower()
+    ]
+    remedy = (
+        f"take the cross-entropy, which {alone[0]!r} seems to be (--column loss={alone[0]!r})"
+        if alone
+        else "subtract them or log the cross-entropy alone"
+    )
     return [
         Remark(
             "auxiliary_loss",
-            f"The log has {names} beside {loss!r}: if {loss!r} is the total, subtract them or log the cross-entropy "
-            f"alone, since a scaling law describes that.",
+            f"The log has {names} beside {loss!r}: if {loss!r} is the total, {remedy}, since a scaling law "
+            f"describes that.",
             len(found),
         )
     ]

@@ -67,6 +67,26 @@ def test_numbers_may_be_written_for_people():
     assert runs.frame["tokens"].iloc[-1] == 10e6
 
 
+def test_steps_may_have_commas_between_thousands():
+    assert Runs.from_frame({"step": ["1,000", "2,000"], "loss": [4.0, 3.0]}).frame["step"].tolist() == [1000, 2000]
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        (
+            "4,25",
+            r"A decimal comma is not read: write 4.25, or read the table with pandas.read_csv\(path, sep=\";\", dec",
+        ),
+        ("loss", "The header stands there again, as where a restarted job appends to its log: remove that line."),
+        ("oops", "Correct that cell, or leave it empty if it is unknown."),
+    ],
+)
+def test_a_cell_that_is_no_number_comes_with_its_remedy(cell, remedy):
+    with pytest.raises(DataError, match=f"row 3: column 'loss' holds '{cell}', but loss must be a number. {remedy}"):
+        Runs.from_frame({"run": "a", "step": [1, 2, 3], "loss": ["4.5", "4.25", cell]})
+
+
 def test_constants_fill_columns_and_are_noted():
     runs = Runs.from_frame(table(), n_params="125M", group="c4", recurrence=4)
     assert set(runs.frame["n_params"]) == {125e6}
@@ -195,6 +215,12 @@ def test_nan_and_infinity_are_facts():
     assert runs.frame["kept"].tolist() == [i not in (3, 7) for i in range(10)]
     (fact,) = facts(runs, "nonfinite_loss").itertuples()
     assert (fact.run, fact.row, fact.step, fact.count) == ("a", 4, 4.0, 2)
+
+
+def test_a_logged_nan_among_texts_is_not_an_empty_cell():
+    """W&B's API gives "NaN" as text; beside it, a NaN of Python's was taken for a cell of nothing."""
+    runs = Runs.from_frame({"step": [1, 2, 3, 4, 5], "loss": [4.0, float("nan"), "NaN", None, 3.0]})
+    assert dict(zip(runs.facts["kind"], runs.facts["count"], strict=True)) == {"nonfinite_loss": 2, "sparse_rows": 1}
 
 
 def test_sparse_rows_are_not_divergence():

@@ -136,7 +136,7 @@ def test_flush_says_whether_the_rows_are_in_the_file(tmp_path):
 
 
 def test_a_line_that_a_full_disk_cut_off_is_not_continued(tmp_path):
-    """A limit on the size of files stands in for the disk's. Half a line and the next row made a line that none can read."""
+    """A limit on the size of files stands in for the disk's. Half a line and the next row made one that none reads."""
     code = """
 import resource, signal
 from bayeslaw.live import Recorder

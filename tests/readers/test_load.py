@@ -213,6 +213,16 @@ def test_files_that_cannot_be_read(df, tmp_path):
         ("cut.parquet", df.to_parquet()[:-40], "not a complete Parquet file"),
         ("x.csv", bytes(range(256)) * 8, "binary file of a kind that bayeslaw does not read. It reads CSV, TSV"),
         ("x.pkl", b"\x80\x04\x95.", "binary file of a kind"),
+        (
+            "zeros.jsonl",
+            b'{"step":1}\n' + bytes(9) + b'{"step":2}\n',
+            r"zeros in its midst.*tr -d '.000' < zeros.jsonl",
+        ),
+        (
+            "blanks.txt",
+            b"step loss\n1 2\n",
+            r"The first line of blanks.txt, 'step loss', has no comma, tab, semicolon or",
+        ),
         ("x.parquet", b"step,loss\n1,2\n", "called Parquet, but does not start like one"),
         ("latin.csv", "step,loss,größe\n1,2,ä\n".encode("latin-1"), "Line 1 of latin.csv is not text in UTF-8"),
     ]:
@@ -221,6 +231,9 @@ def test_files_that_cannot_be_read(df, tmp_path):
             load(tmp_path / name)
     with pytest.raises(FileError, match="list of files is empty"):
         load([])
+    (tmp_path / "link.csv").symlink_to("gone.csv")
+    with pytest.raises(FileError, match=r"link.csv is a link to gone.csv, which is not there"):
+        load(tmp_path / "link.csv")
 
 
 def test_pipes_and_devices(df, tmp_path):

@@ -118,6 +118,14 @@ def test_auxiliary_losses(jsonl):
     assert len(load(jsonl(rows)).facts) == 0, "the cross-entropy itself holds no other loss"
 
 
+def test_a_cross_entropy_beside_the_total_is_named(jsonl):
+    rows = [
+        {"step": s, "loss": 4 - s / 100, "lm_loss": 3.9 - s / 100, "z_loss": 0.1, "val/lm_loss": 4} for s in range(1, 5)
+    ]
+    (fact,) = load(jsonl(rows)).facts.itertuples()
+    assert "take the cross-entropy, which 'lm_loss' seems to be (--column loss='lm_loss')" in fact.message
+
+
 @pytest.mark.parametrize("name", ["mtp_1 loss", "learning/mtp_loss", "indexer loss"])
 def test_losses_of_further_tokens_are_auxiliary(jsonl, name):
     (fact,) = load(jsonl([{"step": s, "loss": 4 - s / 100, name: 0.1} for s in range(1, 5)])).facts.itertuples()
