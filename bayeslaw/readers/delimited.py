@@ -124,8 +124,8 @@ def _check_cells(columns: list[str], name: str) -> None:
     """FileError for a first line of several words that no delimiter parts, if it is not itself a column's name."""
     if len(columns) == 1 and len(columns[0].split()) > 1 and not match(columns, need_loss=False).mapping:
         raise FileError(
-            f"The first line of {name}, {columns[0][:80]!r}, has no comma, tab, semicolon or bar, by which the "
-            f"cells of a table are told apart. Put commas in place of blanks, or take the table in with bayeslaw.Runs.from_frame."
+            f"The first line of {name}, {columns[0][:80]!r}, has no comma, tab, semicolon or bar, which part "
+            f"cells. Put commas in place of blanks, or take the table in with bayeslaw.Runs.from_frame(table)."
         )
 
 
