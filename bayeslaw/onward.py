@@ -189,13 +189,8 @@ def ahead(
             x = np.unique(np.append(np.round(x), target))
             x = x[(x > last) & (x <= target)]
         table = pd.DataFrame({"run": name, axis: x, **lasting(mine)})
-        if other in mine and mine[other].notna().all():
-            late = mine[mine[axis] >= 0.5 * last]
-            late = late if len(late) > 1 else mine
-            gone, counted = np.ptp(late[axis].to_numpy(float)), np.ptp(late[other].to_numpy(float))
-            if gone > 0:
-                table[other] = float(mine[other].max()) + (table[axis] - last) * counted / gone
-        out.append(table)
+        counted = counted_on(mine, axis, other, x)
+        out.append(table if counted is None else table.assign(**{other: counted}))
     if not out:
         raise DataError(f"Nothing lies ahead: {'; '.join(reached[:3])}, and the target is {_count(target, axis)}.")
     return pd.concat(out, ignore_index=True)
@@ -204,6 +199,21 @@ def ahead(
 def lasting(rows: Any) -> dict[str, Any]:
     """What stays as it is while a run goes on, from the last of its ``rows``; without what they lack."""
     return {name: rows[name].iloc[-1] for name in LASTING if name in rows and pd.notna(rows[name].iloc[-1])}
+
+
+def counted_on(rows: Any, axis: str, other: str, x: np.ndarray) -> np.ndarray | None:
+    """``other`` (tokens or steps) at ``x`` (n,) of ``axis``, counted on from the last of a run's ``rows``.
+
+    It is counted as in the last half of the run, for batches may have grown before; of one row, as from the start. None
+    where it is not known.
+    """
+    if other not in rows or rows[other].isna().any():
+        return None
+    last, reached = float(rows[axis].max()), float(rows[other].max())
+    late = rows[rows[axis] >= 0.5 * last]
+    late = late if len(late) > 1 else rows
+    gone, counted = np.ptp(late[axis].to_numpy(float)), np.ptp(late[other].to_numpy(float))
+    return reached + (x - last) * counted / gone if gone > 0 else reached * x / last
 
 
 def _of_points(runs: Runs | Fit) -> bool:

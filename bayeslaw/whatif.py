@@ -22,7 +22,8 @@ from bayeslaw.fit import Fit
 from bayeslaw.forecast import Band, forecast
 from bayeslaw.laws import Schedule, get_law
 from bayeslaw.laws.schedule_ahead import joined, short_decay, still_ahead
-from bayeslaw.onward import lasting
+from bayeslaw.onward import counted_on, lasting
+from bayeslaw.reach import fitted_rows
 
 #: rows of a continued curve, from now to the end
 ROWS = 40
@@ -101,7 +102,7 @@ def what_if(
     known = given if isinstance(given, Runs) or given is None else Runs.from_frame(given)
     name = _pick(fit, run, known)
     past, now = _past(fit, name, known)
-    base, per_step = _covariates(fit, name, known)
+    mine = _rows(fit, name, known)
     bands: dict[str, Band] = {}
     notes: list[str] = []
     table, first = [], None
@@ -115,9 +116,10 @@ def what_if(
             notes.append(f"{title}: the rate jumps from {before:.3g} to {after:.3g} at step {now:,}.")
         notes += short_decay(asked)
         steps = np.unique(np.round(np.linspace(now, ahead.total, rows + 1)[1:]))
-        at = pd.DataFrame({"run": name, "step": steps, **base})
-        if per_step is not None:
-            at["tokens"] = steps * per_step
+        at = pd.DataFrame({"run": name, "step": steps, **lasting(mine)})
+        tokens = counted_on(mine, "step", "tokens", steps)
+        if tokens is not None:
+            at["tokens"] = tokens
         band = forecast(
             fit, at, known, levels=levels, schedules={name: whole}, draws=draws, seed=seed, backtest=backtest
         )
@@ -132,8 +134,9 @@ def what_if(
         table.append(
             {"run": name, "schedule": title} | row | {"gain": gain.mean(), "gain_lo90": low, "gain_hi90": high}
         )
-    if per_step is not None:
-        notes.append(f"Tokens ahead are counted at {per_step:,.0f} a step, as so far.")
+    two = counted_on(mine, "step", "tokens", np.array([now, now + 1.0]))
+    if two is not None:
+        notes.append(f"Tokens ahead are counted at {np.diff(two)[0]:,.0f} a step, as lately.")
     return WhatIf(pd.DataFrame(table), bands, tuple(dict.fromkeys(notes)), _so_far(fit, name, known, past, now))
 
 
@@ -168,10 +171,7 @@ def _so_far(fit: Fit, run: str, known: Runs | None, past: Schedule, now: int) ->
     return rows.assign(lr=past.rate(rows["step"].to_numpy(float)))
 
 
-def _covariates(fit: Fit, run: str, known: Runs | None) -> tuple[dict[str, Any], float | None]:
-    """What is constant in the run, and its tokens per step where they are known."""
-    frame: Any = known.curve(run) if known is not None and run in known.names else fit.problem.bins
-    mine = frame[frame["run"] == run]
-    if "tokens" in mine and pd.notna(mine["tokens"].iloc[-1]):
-        return lasting(mine), float(mine["tokens"].iloc[-1] / mine["step"].iloc[-1])
-    return lasting(mine), None
+def _rows(fit: Fit, run: str, known: Runs | None) -> Any:
+    """The rows of the run so far: as they are given, else the bins of the fit, each at its last row."""
+    frame: Any = known.curve(run) if known is not None and run in known.names else fitted_rows(fit)
+    return frame[frame["run"] == run]

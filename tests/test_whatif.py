@@ -219,3 +219,12 @@ def test_rows_beyond_what_is_known_of_the_rate_say_that_it_was_held(fit):
     assert "up to step 10,000, where it is 3e-05:" in forecast(fit, later, schedules=declared, backtest=False).notes[0]
     logged = later.assign(step=[8500.0, 9000.0], lr=3e-4)
     assert forecast(fit, logged, backtest=False).notes == ()
+
+
+def test_tokens_are_counted_on_at_the_late_rate_after_a_batch_ramp(fit):
+    given = curve("other", Schedule.constant(3e-4, 4000, 1000), 4000, np.random.default_rng(1))
+    step = given["step"].to_numpy()
+    given["tokens"] = np.where(step <= 1800, step * 5e5, 9e8 + (step - 1800) * 2e6)
+    found = what_if(fit, schedules=["constant:total=8000"], given=given)
+    assert found.frame["tokens"].iloc[0] == pytest.approx(given["tokens"].max() + 4000 * 2e6)
+    assert "Tokens ahead are counted at 2,000,000 a step" in found.notes[-1]
