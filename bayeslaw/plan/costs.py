@@ -3,6 +3,9 @@
 6 N D is off by tens of percent where embeddings and attention weigh much (small models, long sequences), and each
 corpus has a convention of its own. Where a table has a ``flops`` column, FLOP per token is read off it as a function of
 the unrolled parameters N_once + r N_rec, group by group.
+
+The function is smooth: optima gather where the cost of one more parameter jumps, as it does between the points of a curve
+drawn through all of them and where it is cut off, and then intervals of N* are too narrow.
 """
 
 from __future__ import annotations
@@ -13,13 +16,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import PchipInterpolator, make_smoothing_spline
 
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.surface import Surface
 
 #: closer to 6 N than this, a measured cost is 6 N
 NEAR = 0.02
+#: weight of the squared curvature in log N against squared errors of the log ratio: what is finer than a factor of two
+#: in size is smoothed away, what 6 N leaves out of a transformer's cost kept to 1 %; it takes SIZES_SMOOTHED sizes
+CURVATURE, SIZES_SMOOTHED = 0.01, 5
+#: beyond the sizes measured the trend of the ratio fades over so many units of log N: attention and embeddings, which
+#: cost N^0.5, count for ever less
+FADES = 2.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def unrolled_of(surface: Surface, frame: pd.DataFrame) -> np.ndarray:
 
 
 def measured_cost(unrolled: np.ndarray, tokens: np.ndarray, flops: np.ndarray) -> Cost:
-    """FLOP per token over 6 N, medians by size, interpolated in log N and held constant beyond the sizes measured."""
+    """FLOP per token over 6 N: medians by size, smoothed over log N; beyond the sizes measured its trend fades out."""
     if not len(unrolled):
         return SIX_N
     ratio = flops / (6.0 * unrolled * tokens)
@@ -84,9 +93,14 @@ def measured_cost(unrolled: np.ndarray, tokens: np.ndarray, flops: np.ndarray) -
     if len(x) == 1:
         k = 6.0 * float(np.exp(y[0]))
         return Cost(lambda u: k * np.asarray(u), (k, 1.0), said)
-    curve = PchipInterpolator(x, y)
+    curve = PchipInterpolator(x, y) if len(x) < SIZES_SMOOTHED else make_smoothing_spline(x, y, lam=CURVATURE)
+    ends = tuple(float(slope) for slope in curve.derivative()(x[[0, -1]]))
 
     def per_token(u: Any) -> Any:
-        return 6.0 * np.asarray(u) * np.exp(curve(np.clip(np.log(u), x[0], x[-1])))
+        log_u = np.log(u)
+        inside = np.clip(log_u, x[0], x[-1])
+        beyond = log_u - inside
+        faded = FADES * np.sign(beyond) * -np.expm1(-np.abs(beyond) / FADES)
+        return 6.0 * np.asarray(u) * np.exp(curve(inside) + np.where(beyond < 0, *ends) * faded)
 
     return Cost(per_token, None, said)

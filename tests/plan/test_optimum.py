@@ -8,7 +8,7 @@ import pytest
 
 from bayeslaw.cards import load_card
 from bayeslaw.errors import PlanError
-from bayeslaw.plan.costs import SIX_N, Cost, cost_of
+from bayeslaw.plan.costs import SIX_N, Cost, cost_of, measured_cost
 from bayeslaw.plan.optimum import Limits, closed_form, loss_at, numerical, optimum
 from bayeslaw.plan.surface import Surface
 
@@ -157,3 +157,35 @@ def test_coefficients_of_a_size_follow_the_slopes_of_the_fit(made_fit):
     beta = surface.coefficients(2.0, n_params=np.array([[1e8, 1e10]]))["beta"]
     assert (np.ptp(beta, axis=1) > 0).all()
     assert closed_form(surface, SIX_N, 1e21, 2.0) is None
+
+
+def test_measured_costs_are_smooth_and_go_on_as_they_were_going():
+    """Looped models of 20 effective layers: clusters of four sizes each, whose rest grows with the width."""
+
+    def truth(u):
+        return 6 * u * (1 + 7e3 * u**-0.5)
+
+    n = np.concatenate([w * np.array([1.0, 1.016, 1.033, 1.066]) for w in np.geomspace(3.5e7, 1.1e9, 11)])
+    widths = np.repeat(np.geomspace(3.5e7, 1.1e9, 11), 4)
+    # the rest is that of the width, so that within a cluster the ratio falls faster than between clusters
+    cost = measured_cost(n, np.full(len(n), 1e9), (6 * n + 4.2e4 * widths**0.5) * 1e9)
+    u = np.geomspace(2.5e7, 1e11, 200)
+    assert np.allclose(cost.per_token(u) / truth(u), 1, atol=0.03)
+    inside = np.geomspace(3.5e7, 1.1e9, 200)
+    assert np.allclose(cost.per_token(inside) / truth(inside), 1, atol=0.02)
+    # the cost of one more parameter nowhere jumps: where it does, optima gather
+    slope = np.diff(np.log(cost.per_token(np.geomspace(1e7, 1e11, 2000)))) / np.log(1e4) * 1999
+    assert (slope > 0).all()
+    assert np.abs(np.diff(slope)).max() < 0.01
+
+
+def test_intervals_of_an_optimum_are_those_of_the_law_not_of_the_cost_curve(made_fit):
+    """Sizes measured at 1 % of one another must not pin the optimum between them."""
+    surface = Surface(made_fit())
+    n = np.concatenate([w * np.array([1.0, 1.016, 1.033, 1.066]) for w in np.geomspace(3e8, 9e9, 11)])
+    widths = np.repeat(np.geomspace(3e8, 9e9, 11), 4)
+    cost = measured_cost(n, np.full(len(n), 1e9), (6 * n + 6 * 2e4 * widths**0.5) * 1e9)
+    exact = Cost(lambda u: 6 * np.asarray(u) + 6 * 2e4 * np.asarray(u) ** 0.5, None, "exact")
+    found, true = (np.quantile(np.log(optimum(surface, c, 1e21).n_params), [0.05, 0.5, 0.95]) for c in (cost, exact))
+    assert np.allclose(found, true, atol=0.03)
+    assert found[2] - found[0] == pytest.approx(true[2] - true[0], rel=0.05)
