@@ -112,7 +112,7 @@ class Bank:
         st.pair_slope = np.where(alarm[:, None], 0.0, st.pair_slope)
         closed, moved = self._events(alarm, z, residual, residual if pair is None else pair["mean"], tolerance)
         calm = (st.active == 0) & ~moved
-        self._learn(residual, scale, own_z, ahead, hop, calm, first, loss)
+        self._learn(residual, scale, own_z, ahead, calm, first, loss)
         if pair is not None:
             contrast.learn(st, pair, calm, hop)
         if moved.any():
@@ -147,17 +147,15 @@ class Bank:
         return quiet | late, moved
 
     def _learn(
-        self, residual: np.ndarray, scale: np.ndarray, z: np.ndarray, ahead: np.ndarray, hop: np.ndarray,
-        calm: np.ndarray, first: np.ndarray, loss: np.ndarray,
+        self, residual: np.ndarray, scale: np.ndarray, z: np.ndarray, ahead: np.ndarray, calm: np.ndarray,
+        first: np.ndarray, loss: np.ndarray,
     ) -> None:  # fmt: skip
         st = self.state
         st.typical += (np.abs(residual) - st.typical) * 0.06
         loose = np.where(st.age < baseline.LOOSE, np.inf, np.maximum(scale, 0.8 * st.typical))
         level, slope = baseline.update(
-            st.level,
             st.slope,
             ahead,
-            hop,
             st.usual,
             residual,
             loose,

@@ -29,15 +29,15 @@ def gain(rows: np.ndarray, memory: float, share: float) -> np.ndarray:
 
 
 def update(
-    level: np.ndarray, slope: np.ndarray, ahead: np.ndarray, hop: np.ndarray, usual: np.ndarray,
-    residual: np.ndarray, scale: np.ndarray, alpha: np.ndarray, damping: float,
+    slope: np.ndarray, ahead: np.ndarray, usual: np.ndarray, residual: np.ndarray, scale: np.ndarray,
+    alpha: np.ndarray, damping: float,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Level and slope after a residual against the level expected here, ``ahead = level + slope * hop``.
+    """Level and slope after a residual against the level expected here, ``ahead``: the last one and its slope's due.
 
     Parameters
     ----------
-    hop : advance in log-steps since the last row; ``usual`` : its running mean, which turns the slope's gain per row
-        into one per log-step. All arrays have one shape (or broadcast to it), nats per token.
+    usual : running mean of the advance in log-steps from row to row, which turns the slope's gain per row into one per
+        log-step. All arrays have one shape (or broadcast to it), nats per token.
     """
     bound = CLIP * scale
     pull = np.minimum(np.maximum(residual, -bound), bound)

@@ -63,7 +63,7 @@ def classify(residual: np.ndarray, scale: np.ndarray, onset: int = 0, correlated
     near = np.delete(np.abs(r / healthy)[max(0, peak - 3) : peak + 4], min(peak, 3))
     crowded = len(near) > 0 and float(near.max()) > LOUD
     for i, name in enumerate(names):
-        if (name == "point" and crowded) or not _possible(name, heights[i], shapes[i], sign, sd, n):
+        if (name == "point" and crowded) or not _possible(name, heights[i], sign, sd):
             score[i] = -np.inf
     score[names.index("variance")] = _variance(r, healthy, price[names.index("variance")])
     if not np.isfinite(score).any():
@@ -157,7 +157,8 @@ def _fit(shapes: np.ndarray, r: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray,
     return heights, fitted, score
 
 
-def _possible(name: str, height: np.ndarray, shape: np.ndarray, sign: float, sd: np.ndarray, n: int) -> bool:
+def _possible(name: str, height: np.ndarray, sign: float, sd: np.ndarray) -> bool:
+    """Whether a template of these heights is of the kind ``name``: its sign, and what remains of a malignant spike."""
     if name == "malignant_spike":
         height, remains = height * sign, height[1] * sign
         return bool(height[0] > 0 and remains > max(REMAINS * height[0], REMAINS_SD * float(np.median(sd))))

@@ -95,10 +95,8 @@ def learn(st: State, pair: dict[str, np.ndarray], calm: np.ndarray, hop: np.ndar
     alpha = baseline.gain(age, baseline.CONTRAST_MEMORY, baseline.CONTRAST_SHARE)
     h = hop[:, None]
     level, slope = baseline.update(
-        st.pair_level,
         st.pair_slope,
         pair["ahead"],
-        h,
         st.usual[:, None],
         g,
         loose,

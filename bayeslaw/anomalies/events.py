@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 #: kind -> what it is, in a few words
@@ -86,6 +87,26 @@ class Event:
 
 #: columns of a table of events
 COLUMNS = tuple(Event.__dataclass_fields__)
+
+
+def told(event: Event, whose: bool = True) -> Event:
+    """The event with its message; ``whose``: it is surely this run's."""
+    return replace(event, message=sentence(event, whose))
+
+
+def plain(
+    run: str, kind: str, start: float, end: float, seen_at: float, is_open: bool, evidence: float = 30.0
+) -> Event:
+    """An event that is certain and has no size in nats: losses of NaN, steps written again or missing, ..."""
+    nan = math.nan
+    return told(
+        Event(run, kind, 1.0, start, start, end, nan, nan, evidence, nan, nan, nan, nan, nan, 0, seen_at, is_open)
+    )
+
+
+def log10_of(evidence: float) -> float:
+    """``evidence`` of an event as its record has it: log10, from 0 to 30."""
+    return math.log10(min(max(evidence, 1.0), 1e30))
 
 
 def sentence(event: Event, whose: bool = True) -> str:

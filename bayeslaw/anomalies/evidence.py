@@ -20,7 +20,8 @@ from bayeslaw.anomalies.noise import SCALES, density, tail
 #: sizes of the shifts that are looked for, in base scales, and the factors by which noise may grow
 SHIFTS = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
 FACTORS = np.array([1.5, 2.5, 5.0])
-_DELTAS = np.concatenate([SHIFTS, -SHIFTS])
+#: the shifts up, then down: of the detectors in their order
+DELTAS = np.concatenate([SHIFTS, -SHIFTS])
 KINDS = ("point", "up", "down", "variance")
 #: share of the false-alarm budget of each kind; single losses are mostly watched for being too high, for a single low
 #: one asks nothing of anybody
@@ -29,15 +30,17 @@ POINT_UP, POINT_DOWN = 0.6, 0.05
 #: part of that which a comparison with siblings may spend on single losses; the rest is kept in reserve, because how
 #: often a batch upsets one run and not its siblings is known from a few dozen of them
 PAIRED_POINT = 0.7
-_SHARES = np.concatenate(
+#: (N_DETECTORS,) weights of the detectors, which sum to one less the share of single losses
+SHARES = np.concatenate(
     [
         np.full(len(SHIFTS), BUDGET["up"] / len(SHIFTS)),
         np.full(len(SHIFTS), BUDGET["down"] / len(SHIFTS)),
         np.full(len(FACTORS), BUDGET["variance"] / len(FACTORS)),
     ]
 )
-N_DETECTORS = len(_SHARES)
-_CAP = 1e30
+N_DETECTORS = len(SHARES)
+#: largest evidence that is kept
+CAP = 1e30
 
 
 def ratios(
@@ -55,7 +58,7 @@ def ratios(
     shifted = e[:, None] - bias
     around = e - lean
     points = np.concatenate(
-        [shifted - _DELTAS, shifted[:, :1], shifted[:, -1:], around[:, None], around[:, None] / FACTORS], 1
+        [shifted - DELTAS, shifted[:, :1], shifted[:, -1:], around[:, None], around[:, None] / FACTORS], 1
     )
     f = density(points, w)
     out = np.empty((len(e), N_DETECTORS))
@@ -67,7 +70,7 @@ def ratios(
 
 def advance(detectors: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     """The detectors (B, N_DETECTORS) one step on."""
-    return np.minimum((1.0 + detectors) * ratio, _CAP)
+    return np.minimum((1.0 + detectors) * ratio, CAP)
 
 
 def point_evidence(
@@ -85,13 +88,13 @@ def point_evidence(
 
 def combine(detectors: np.ndarray, point: np.ndarray) -> np.ndarray:
     """(B,) the combined e-detector: alarm where it reaches one over the rate."""
-    return detectors @ _SHARES + BUDGET["point"] * point
+    return detectors @ SHARES + BUDGET["point"] * point
 
 
 def by_kind(detectors: np.ndarray, point: np.ndarray) -> np.ndarray:
     """(B, 4) contributions of ``KINDS`` to the combined detector."""
     n = len(SHIFTS)
-    parts = detectors * _SHARES
+    parts = detectors * SHARES
     return np.stack(
         [BUDGET["point"] * point, parts[:, :n].sum(1), parts[:, n : 2 * n].sum(1), parts[:, 2 * n :].sum(1)], axis=1
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.events import Event, log10_of, told
 from bayeslaw.anomalies.live import Live
 
 SHARE = 0.1
@@ -31,10 +31,10 @@ class Gradients:
         if live is None:
             live = self.runs[run] = Live(0, self.rate)
         log = math.log(norm)
-        told = live.step(log, x)
-        if not (told.alarm and told.z > 0 and told.kind in _TOLD):
+        judged = live.step(log, x)
+        if not (judged.alarm and judged.z > 0 and judged.kind in _TOLD):
             return []
-        return [_event(run, step, log, told.expected, told.z, told.total)]
+        return [_event(run, step, log, judged.expected, judged.z, judged.total)]
 
     def back(self, run: str) -> None:
         """The run was restarted from an earlier step."""
@@ -52,8 +52,7 @@ class Gradients:
 
 def _event(run: str, step: float, log: float, usual: float, z: float, total: float) -> Event:
     nan = math.nan
-    event = Event(
-        run, "gradient", 1.0, step, step, step, nan, float(z), math.log10(min(max(total, 1.0), 1e30)),
-        math.exp(usual), math.exp(log), nan, nan, nan, 0, step, False,
-    )  # fmt: skip
-    return Event(**{**event.record(), "message": sentence(event)})
+    return told(Event(
+        run, "gradient", 1.0, step, step, step, nan, float(z), log10_of(total), math.exp(usual), math.exp(log),
+        nan, nan, nan, 0, step, False,
+    ))  # fmt: skip

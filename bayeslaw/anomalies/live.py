@@ -81,7 +81,7 @@ class Live:
             chance = part * (evidence.POINT_UP if z > 0 else evidence.POINT_DOWN) * self.rate
             hit = single.beyond(z, high if z > 0 else low, chance)
             self.detectors = single.advance(self.detectors, z, low, high, min(tolerance, 3.0), side.mean, temper)
-            total = float(self.detectors.dot(evidence._SHARES)) + (1.0 / self.rate if hit else 0.0)
+            total = float(self.detectors.dot(evidence.SHARES)) + (1.0 / self.rate if hit else 0.0)
             alarm = total >= 1.0 / self.rate
             if alarm:
                 point = np.array([1.0 / (evidence.BUDGET["point"] * self.rate) if hit else 0.0])
@@ -92,7 +92,7 @@ class Live:
             self.detectors = np.zeros(evidence.N_DETECTORS)
         moved = self._events(alarm, z, residual, residual if pair is None else pair[0], tolerance)
         calm = self.active == 0 and not moved
-        self._learn(residual, scale, own_z, ahead, hop, calm, first, loss)
+        self._learn(residual, scale, own_z, ahead, calm, first, loss)
         if pair is not None:
             self.siblings.learn(pair, loss, calm, self.usual, self.age)
         if moved:
@@ -147,7 +147,7 @@ class Live:
             self.age = 2.0 * baseline.LOOSE
         return moved
 
-    def _learn(self, residual: float, scale: float, z: float, ahead: float, hop: float, calm: bool, first: bool,
+    def _learn(self, residual: float, scale: float, z: float, ahead: float, calm: bool, first: bool,
                loss: float) -> None:  # fmt: skip
         """As ``Bank._learn``."""
         self.typical += (abs(residual) - self.typical) * 0.06

@@ -16,17 +16,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.company import LOOK_EVERY, Company
+from bayeslaw.anomalies.events import Event, plain
 from bayeslaw.anomalies.gradients import Gradients
-from bayeslaw.anomalies.shocks import MOST, Curve, nearest
 from bayeslaw.anomalies.stream import Arrived, Stream
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
     from bayeslaw.data.runs import Runs
 
-#: rows between two looks for siblings, and running runs that are compared with at one look
-LOOK_EVERY, AT_ONCE = 100, 16
 #: version of the saved state
 VERSION = 5
 
@@ -55,17 +53,7 @@ class Monitor:
         self.rate, self.patience = rate, patience
         self._gradients = Gradients(rate)
         self._streams: dict[str, Stream] = {}
-        self._known: dict[str, Curve] = {}
-        self._tables: dict[str, tuple[dict[float, float], dict[float, float]]] = {}
-        if siblings is not None:
-            for name in siblings.names:
-                frame = siblings.curve(name)
-                if "step" in frame and len(frame) > 1:
-                    step, loss = frame["step"].to_numpy(float), frame["loss"].to_numpy(float)
-                    self._known[name] = Curve(name, step, loss, step)
-                    at = step.tolist()
-                    rates = dict(zip(at, frame["lr"].tolist(), strict=True)) if "lr" in frame else {}
-                    self._tables[name] = dict(zip(at, loss.tolist(), strict=True)), rates
+        self._company = Company(self._streams, siblings)
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -150,12 +138,7 @@ class Monitor:
         if not self._restarted(stream):
             return []
         start, rows, stream.back = stream.back[0][0], list(stream.back), []
-        nan = math.nan
-        event = Event(
-            stream.run, "rewind", 1.0, start, start, stream.last, nan, nan, 30.0, nan, nan, nan, nan, nan, 0,
-            rows[-1][0], False,
-        )  # fmt: skip
-        event = Event(**{**event.record(), "message": sentence(event)})
+        event = plain(stream.run, "rewind", start, stream.last, rows[-1][0], False)
         found = [*stream.forget(start), event]
         self._gradients.back(stream.run)
         for row in rows:
@@ -180,47 +163,13 @@ class Monitor:
         stream.note(step, loss, lr)
         x = stream.place(step, tokens)
         if stream.rows % LOOK_EVERY == 0:
-            self._look_for_siblings(stream)
-        others = others_lr = None
-        if stream.siblings:
-            others, others_lr = [math.nan] * MOST, [math.nan] * MOST
-            for k, (name, offset) in enumerate(stream.siblings):
-                losses, rates = self._tables.get(name) or self._streams[name].known
-                there = losses.get(step + offset, math.nan)
-                if math.isfinite(there):
-                    others[k], others_lr[k] = there, rates.get(step + offset, math.nan)
+            self._company.look(stream)
+        others, others_lr = self._company.at(stream, step) if stream.siblings else (None, None)
         finite = math.isfinite(loss)
         found = stream.judge(step, loss, x, others, lr, others_lr) if finite else []
         if math.isfinite(grad_norm):
             found += self._gradients.judge(stream.run, step, x, grad_norm)
         return found if finite else found + stream.tracker.nonfinite(step)
-
-    def _look_for_siblings(self, stream: Stream) -> None:
-        """Alignment on what both runs have shown so far; a sibling once found is kept.
-
-        Looks become rarer, and each is at a part of the running runs, so that many runs stay cheap.
-        """
-        look = stream.rows // LOOK_EVERY
-        if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
-            return
-        held = {name for name, _ in stream.siblings}
-        known = [curve for name, curve in self._known.items() if name not in held]
-        running = [s for s in self._streams.values() if s is not stream and s.rows > 30]
-        first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
-        running = [s for s in (running[first:] + running[:first])[:AT_ONCE] if s.run not in held]
-        if not known and not running:
-            return
-        mine, candidates = stream.curve(), []
-        low, high = mine.step[0] - 8, mine.step[-1] + 8
-        for curve in known:
-            inside = (curve.step >= low) & (curve.step <= high)
-            if inside.sum() > 30:
-                candidates.append(Curve(curve.run, curve.step[inside], curve.loss[inside], curve.step[inside]))
-        candidates += [s.curve() for s in running]
-        for sibling in nearest(mine, candidates)[: MOST - len(stream.siblings)]:
-            if sibling.run not in held:
-                held.add(sibling.run)
-                stream.siblings.append((sibling.run, sibling.offset))
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON; the finished siblings are given again when it is read."""
@@ -244,13 +193,13 @@ class Monitor:
     def copy(self) -> Monitor:
         """One that knows the same and goes on by itself."""
         new = Monitor(self.rate, None, self.patience)
-        new._known, new._tables = self._known, self._tables
+        new._company = self._company.of(new._streams)
         new._restore(json.loads(json.dumps(self.to_json())))
         return new
 
     def _restore(self, data: Mapping[str, Any]) -> None:
         self._gradients.restore(data["gradients"])
-        there = {*self._tables, *data["streams"]}
+        there = {*self._company.finished, *data["streams"]}
         for name, saved in data["streams"].items():
             stream = self._streams[name] = Stream.from_json(name, self.rate, saved)
             stream.keep_siblings(there)

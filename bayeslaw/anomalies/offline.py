@@ -15,6 +15,7 @@ from bayeslaw.anomalies.evidence import KINDS as DETECTORS
 from bayeslaw.anomalies.naming import Row
 from bayeslaw.anomalies.noise import WARM_UP
 from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, nonfinite, rewinds
+from bayeslaw.anomalies.settling import attributed, settled
 from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
 from bayeslaw.anomalies.tracker import Tracker
 from bayeslaw.errors import DataError
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 SLOW = ("level_up", "level_down", "drift", "drift_down", "plateau", "divergence", "repeated_data")
 #: a loss this many own sd off the run's curve which its siblings explain is named a hard batch
 HARD = 8.0
-#: what needs no noise model
-STRUCTURAL = ("nonfinite", "frozen", "missing_steps")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,7 +100,7 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
     siblings = align(curves)
     trackers, rows, hard = _pass(curves, law, siblings, rate, nonfinite(runs))
     add_tokens(rows, runs)
-    events = _attributed([event for name in curves for event in trackers[name]], siblings)
+    events = attributed([event for name in curves for event in trackers[name]], siblings)
     events += rewinds(runs) + gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
     table = pd.DataFrame([e.record() for e in events], columns=list(COLUMNS))
@@ -213,43 +212,4 @@ def _pass(
         events[name] += trackers[name].flush()
     columns = ["step", "loss", "expected", "scale", "z", "active", "own_z"]
     tables = {name: pd.DataFrame(keep[name], columns=columns) for name in curves}
-    return {name: _settled(events[name]) for name in curves}, tables, hard
-
-
-def _settled(events: list[Event]) -> list[Event]:
-    """The last word on each event; those that a structural event explains are left out."""
-    last: dict[tuple[str, float], Event] = {}
-    for event in events:
-        # the kind of a departure may change from one word to the next
-        last[event.kind if event.kind in STRUCTURAL else "", event.seen_at] = event
-    final = list(last.values())
-    frozen = [e for e in final if e.kind == "frozen"]
-    return [
-        e for e in final
-        if e.kind in STRUCTURAL
-        or not any(f.start_step <= e.start_step <= f.end_step + 1 for f in frozen)
-    ]  # fmt: skip
-
-
-def _attributed(events: list[Event], siblings: Mapping[str, tuple[Sibling, ...]]) -> list[Event]:
-    """Leave out echoes: what a sibling did, seen from the other side.
-
-    An echo has the opposite sign of a larger event of a sibling at the same time. Two runs that have only each other
-    see one event alike from both sides: it is taken to belong to the run that went up.
-    """
-
-    def echo(event: Event) -> bool:
-        for sibling in siblings.get(event.run, ()):
-            start = event.start_step + sibling.offset
-            for e in events:
-                opposite = e.magnitude * event.magnitude < 0 or event.kind == "variance"
-                if e.run != sibling.run or not opposite or abs(e.start_step - start) > 30:
-                    continue
-                alike = abs(e.magnitude + event.magnitude) < 0.3 * abs(e.magnitude)
-                if abs(e.magnitude) > 1.5 * abs(event.magnitude) or (
-                    event.siblings == 1 and alike and event.magnitude < 0
-                ):
-                    return True
-        return False
-
-    return [event for event in events if not (event.siblings and echo(event))]
+    return {name: settled(events[name]) for name in curves}, tables, hard

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.events import Event, plain
 from bayeslaw.anomalies.gradients import Gradients
 from bayeslaw.data.curves import AXES
 
@@ -63,12 +62,10 @@ def gradients(runs: Runs, rate: float) -> list[Event]:
 
 def rewinds(runs: Runs) -> list[Event]:
     """Steps that were written again, as the table's facts have them."""
-    nan = float("nan")
     out = []
     for fact in runs.facts.to_dict(orient="records"):
         if fact["kind"] != "rewind":
             continue
         run, step = str(fact["run"]), float(str(fact["step"]))
-        event = Event(run, "rewind", 1.0, step, step, step, nan, nan, 30.0, nan, nan, nan, nan, nan, 0, step, False)
-        out.append(replace(event, message=sentence(event)))
+        out.append(plain(run, "rewind", step, step, step, False))
     return out

@@ -35,7 +35,7 @@ _UNDER = np.r_[np.full(_N, 2 * _N + _F), np.full(_N, 2 * _N + _F + 1), np.full(_
 #: the points at which the density is taken, numerators first: factors of the residual, the tolerance and the running
 #: mean, and what is added
 _TOLD = np.r_[-np.ones(_N), np.ones(_N), np.zeros(_F), -1.0, 1.0, 0.0]
-_OFFSET = np.r_[evidence._DELTAS, np.zeros(_F + 3)]
+_OFFSET = np.r_[evidence.DELTAS, np.zeros(_F + 3)]
 _LEAN = np.r_[np.zeros(2 * _N), np.ones(_F), 0.0, 0.0, 1.0]
 _POINTS = np.stack([np.ones(2 * _N + _F + 3), _TOLD, -_LEAN, -_OFFSET], axis=1)
 _POINTS[2 * _N : 2 * _N + _F] /= evidence.FACTORS[:, None]
@@ -157,7 +157,7 @@ def advance(detectors: np.ndarray, z: float, low: Six, high: Six, tolerance: flo
     if temper != 1.0:
         ratio **= temper
     ratio *= detectors + 1.0
-    return np.minimum(ratio, evidence._CAP)
+    return np.minimum(ratio, evidence.CAP)
 
 
 def given_scatter(low: Six, high: Six, scatter: float, freedom: int) -> tuple[Six, Six]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.events import Event, plain
 
 #: rows before a gap can be judged; a gap must exceed the largest so far and the usual one by these factors
 ROWS, BEYOND_LARGEST, BEYOND_USUAL = 30, 3.0, 4.0
@@ -106,10 +106,7 @@ class Structure:
         return self._make("frozen", self.same_from, self.step, self.frozen_seen, self.same_evidence, is_open)
 
     def _make(self, kind: str, start: float, end: float, seen: float, evidence: float, is_open: bool) -> Event:
-        event = Event(
-            self.run, kind, 1.0, start, start, end, NAN, NAN, evidence, NAN, NAN, NAN, NAN, NAN, 0, seen, is_open
-        )
-        return Event(**{**event.record(), "message": sentence(event)})
+        return plain(self.run, kind, start, end, seen, is_open, evidence)
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 from bayeslaw.data.columns import match
 from bayeslaw.errors import DataError, FileError
 
-#: bytes that identify a file; bytes read at a time
-HEAD, CHUNK = 256, 1 << 18
+#: bytes that identify a file; bytes read at a time; most headers (or keys of JSON lines) whose names are remembered
+HEAD, CHUNK, MOST_HEADERS = 256, 1 << 18, 1000
 
 
 class Tail:
@@ -39,6 +39,8 @@ class Tail:
         self.header: list[str] | None = None
         self.skipped = 0
         self.json = False
+        #: header -> its names, so that each is looked at once
+        self._cache: dict[tuple[str, ...], dict[str, str] | None] = {}
 
     def rows(self) -> Iterator[tuple[dict[str, Any], ...]]:
         """Batches of rows that were added since the last call, each up to some thousands of rows.
@@ -145,18 +147,17 @@ class Tail:
     def _names(self, header: list[str]) -> dict[str, str] | None:
         """Canonical name -> the file's, or None if there is no step with a loss."""
         key = tuple(header)
-        cache = self.__dict__.setdefault("_cache", {})
-        if key not in cache:
+        if key not in self._cache:
+            if len(self._cache) >= MOST_HEADERS:
+                self._cache.clear()
             chosen = {c: s for c, s in self.columns.items() if s in header}
             try:
                 found = dict(match(header, chosen or None).mapping)
             except DataError:
                 found = {}
             keep = {c: s for c, s in found.items() if c in ("run", "step", "loss", "tokens", "grad_norm", "lr")}
-            cache[key] = keep if "loss" in keep and "step" in keep else None
-            if len(cache) > 1000:
-                cache.clear()
-        return cache.get(key)
+            self._cache[key] = keep if "loss" in keep and "step" in keep else None
+        return self._cache[key]
 
     def _made(self, values: dict[str, Any]) -> dict[str, Any] | None:
         step, loss = _number(values.get("step")), _number(values.get("loss"))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bayeslaw.anomalies.classify import classify
-from bayeslaw.anomalies.events import Event, sentence
+from bayeslaw.anomalies.events import Event, log10_of, told
 from bayeslaw.anomalies.naming import Row, name_of, severity_of
 from bayeslaw.anomalies.structure import Structure
 
@@ -29,7 +29,6 @@ CALM, LOUD = (8, 3.0), (3, 4.0)
 OWN = 4.0
 #: by how much the level before an event may be off, in sd of the noise (benchmarks/anomaly_families.py, sizes)
 LEVEL = 0.25
-_HUGE = 1e30
 
 
 class Tracker:
@@ -154,12 +153,12 @@ class Tracker:
             self.run, kind, verdict.probability, rows[self.lead].step, peak.step,
             rows[max(verdict.end, self.lead)].step, verdict.magnitude,
             verdict.magnitude / max(float(np.median(scale)), 1e-12),
-            math.log10(min(max(self.evidence, 1.0), _HUGE)), peak.expected + lag, peak.loss, severity, low, high,
+            log10_of(self.evidence), peak.expected + lag, peak.loss, severity, low, high,
             max(r.siblings for r in rows[self.lead :]), self.seen_at, is_open,
         )  # fmt: skip
         # one sibling's contrast says no more than that one of the two moved, unless this one's own curve shows it
         whose = event.siblings != 1 or abs(event.magnitude) > OWN * self.own_scale
-        return Event(**{**event.record(), "message": sentence(event, whose)})
+        return told(event, whose)
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""

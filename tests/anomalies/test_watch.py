@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from bayeslaw.anomalies.tail import Tail
 from bayeslaw.anomalies.watch import Watch
 from bayeslaw.errors import FileError
 
@@ -224,3 +225,12 @@ def test_a_log_may_turn_from_json_lines_to_csv(frame, tmp_path):
     drain(watcher)
     assert watcher.tail.skipped == 0
     assert watcher.monitor._streams["r0"].rows == 12
+
+
+def test_no_row_is_lost_however_many_kinds_of_row_a_log_has(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(f'{{"step": {i + 1}, "loss": 2.0, "other_{i}": 1}}\n' for i in range(1005)))
+    tail = Tail(log)
+    steps = [row["step"] for rows in tail.rows() for row in rows]
+    assert steps == list(range(1, 1006))
+    assert tail.skipped == 0

@@ -1,0 +1,78 @@
+"""The runs that a stream may be compared with, finished or running: its siblings found, and what they had at a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bayeslaw.anomalies.shocks import MOST, Curve, nearest
+from bayeslaw.anomalies.stream import Stream
+
+if TYPE_CHECKING:
+    from bayeslaw.data.runs import Runs
+
+#: rows between two looks for siblings, and running runs that are compared with at one look
+LOOK_EVERY, AT_ONCE = 100, 16
+
+
+class Company:
+    """All runs that are known: ``running`` streams by name, a mapping that grows, and finished runs.
+
+    ``finished`` : losses and learning rates by step, of each finished run.
+    """
+
+    def __init__(self, running: Mapping[str, Stream], siblings: Runs | None = None) -> None:
+        self.running = running
+        self.finished: dict[str, tuple[dict[float, float], dict[float, float]]] = {}
+        self._curves: dict[str, Curve] = {}
+        for name, frame in () if siblings is None else ((name, siblings.curve(name)) for name in siblings.names):
+            if "step" in frame and len(frame) > 1:
+                step, loss = frame["step"].to_numpy(float), frame["loss"].to_numpy(float)
+                self._curves[name] = Curve(name, step, loss, step)
+                at = step.tolist()
+                rates = dict(zip(at, frame["lr"].tolist(), strict=True)) if "lr" in frame else {}
+                self.finished[name] = dict(zip(at, loss.tolist(), strict=True)), rates
+
+    def of(self, running: Mapping[str, Stream]) -> Company:
+        """The same finished runs, beside other running ones."""
+        new = Company(running)
+        new.finished, new._curves = self.finished, self._curves
+        return new
+
+    def at(self, stream: Stream, step: float) -> tuple[list[float], list[float]]:
+        """Losses and learning rates that the siblings of a stream had at a step of it by now, NaN for none."""
+        losses, rates = [math.nan] * MOST, [math.nan] * MOST
+        for k, (name, offset) in enumerate(stream.siblings):
+            loss_at, rate_at = self.finished.get(name) or self.running[name].known
+            there = loss_at.get(step + offset, math.nan)
+            if math.isfinite(there):
+                losses[k], rates[k] = there, rate_at.get(step + offset, math.nan)
+        return losses, rates
+
+    def look(self, stream: Stream) -> None:
+        """Look for siblings on what the runs have shown so far, every ``LOOK_EVERY`` rows; one once found is kept.
+
+        Looks become rarer, and each is at a part of the running runs, so that many runs stay cheap.
+        """
+        look = stream.rows // LOOK_EVERY
+        if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
+            return
+        held = {name for name, _ in stream.siblings}
+        known = [curve for name, curve in self._curves.items() if name not in held]
+        running = [s for s in self.running.values() if s is not stream and s.rows > 30]
+        first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
+        running = [s for s in (running[first:] + running[:first])[:AT_ONCE] if s.run not in held]
+        if not known and not running:
+            return
+        mine, candidates = stream.curve(), []
+        low, high = mine.step[0] - 8, mine.step[-1] + 8
+        for curve in known:
+            inside = (curve.step >= low) & (curve.step <= high)
+            if inside.sum() > 30:
+                candidates.append(Curve(curve.run, curve.step[inside], curve.loss[inside], curve.step[inside]))
+        candidates += [s.curve() for s in running]
+        for sibling in nearest(mine, candidates)[: MOST - len(stream.siblings)]:
+            if sibling.run not in held:
+                held.add(sibling.run)
+                stream.siblings.append((sibling.run, sibling.offset))
