@@ -26,6 +26,12 @@ def limit(count: int, steps: int) -> float:
     return float(chi2.ppf(0.95, 2 * count + 2) / 2 / steps * 1e4)
 
 
+def siblings_of(rng: np.random.Generator, run: int, runs: int, count: int) -> list[int]:
+    """``count`` of the other runs, drawn as the siblings of ``run``; -1 in the places that are left."""
+    found = rng.permutation([j for j in range(runs) if j != run])[:count]
+    return [*found, *[-1] * (MOST - count)]
+
+
 def streams(runs: int, counts: tuple[int, ...], seeds: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(B,) which run, (B, MOST) which siblings, -1 where there is none: every run, each count, ``seeds`` draws."""
     rng = np.random.default_rng(seed)
@@ -34,20 +40,23 @@ def streams(runs: int, counts: tuple[int, ...], seeds: int, seed: int = 0) -> tu
         for _ in range(seeds if count else 1):
             for i in range(runs):
                 own.append(i)
-                drawn = rng.permutation([j for j in range(runs) if j != i])[:count]
-                others.append([*drawn, *[-1] * (MOST - count)])
+                others.append(siblings_of(rng, i, runs, count))
     return np.array(own), np.array(others)
 
 
 def judge(rows: Iterator[np.ndarray], x: Callable[[int], float], own: np.ndarray, others: np.ndarray,
-          rate: float = RATE) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
-    """Alarms (B,) and their kinds (B,), row after row; a row holds the losses of the runs, (runs,) or (B, runs)."""
+          rate: float = RATE, lr: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+    """Alarms (B,) and their kinds (B,), row after row; a row holds the losses of the runs, (runs,) or (B, runs).
+
+    ``lr`` (rows, runs) : their learning rates, where they are told.
+    """
     bank = Bank(len(own), MOST, rate)
     at = np.arange(len(own))
     for k, row in enumerate(rows):
         wide = np.broadcast_to(row, (len(own), row.shape[-1]))
         siblings = np.where(others >= 0, np.take_along_axis(wide, np.maximum(others, 0), axis=1), np.nan)
-        out = bank.step(wide[at, own], np.full(len(own), x(k)), siblings)
+        rates = () if lr is None else (lr[k][own], np.where(others >= 0, lr[k][others], np.nan))
+        out = bank.step(wide[at, own], np.full(len(own), x(k)), siblings, *rates)
         yield out.alarm, out.kinds.argmax(axis=1)
 
 

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from anomaly_alarms import RATE
+from anomaly_alarms import judge as alarms_of
+from anomaly_alarms import siblings_of
 
 import bayeslaw as bl
 from bayeslaw.anomalies import rates
-from bayeslaw.anomalies.bank import Bank
-from bayeslaw.anomalies.shocks import MOST
 
 #: draws of siblings per run, rows that only teach the noise, rows in which a shift is to be found
 DRAWS, LEARNED, WITHIN = 6, 200, 50
@@ -71,17 +70,20 @@ def judge(n: int, seed: int, told: bool, count: int, size: float) -> Iterator[np
     loss, lr = family(n, seed)
     rng, runs = np.random.default_rng(seed), loss.shape[1]
     own = np.repeat(np.arange(runs), DRAWS)
-    others = np.full((len(own), MOST), -1)
-    for b, i in enumerate(own):
-        others[b, :count] = rng.permutation([j for j in range(runs) if j != i])[:count]
-    start, rows = rng.integers(LEARNED, n - WITHIN, len(own)), np.arange(n)[:, None]
-    for add in (0.0, size):
-        bank, found = Bank(len(own), MOST, RATE), np.zeros((n, len(own)), bool)
+    others = np.array([siblings_of(rng, i, runs, count) for i in own])
+    start, at = rng.integers(LEARNED, n - WITHIN, len(own)), np.arange(len(own))
+
+    def rows(add: float) -> Iterator[np.ndarray]:
         for k in range(n):
-            theirs, their_lr = (np.where(others >= 0, table[k][others], np.nan) for table in (loss, lr))
-            known = (lr[k][own], their_lr) if told else ()
-            found[k] = bank.step(loss[k][own] + add * (k >= start), np.full(len(own), k + 1.0), theirs, *known).alarm
-        yield found if not add else found & (rows >= start) & (rows < start + WITHIN)
+            row = np.tile(loss[k], (len(own), 1))
+            row[at, own] += add * (k >= start)
+            yield row
+
+    late = np.arange(n)[:, None]
+    for add in (0.0, size):
+        alarms = alarms_of(rows(add), lambda k: k + 1.0, own, others, lr=lr if told else None)
+        found = np.array([alarm for alarm, _ in alarms])
+        yield found if not add else found & (late >= start) & (late < start + WITHIN)
 
 
 #: runs of one constant rate, and the shift that one of them is given
