@@ -22,7 +22,7 @@ def compare(runs: Runs, fit: Fit, flops: float, *, group: str | None = None, tim
     Parameters
     ----------
     runs : final losses at fixed budgets. fit : our fit of them (or of several corpora together).
-    flops : the budget at which N* is compared. group : the corpus, where there are several.
+    flops : the budget at which N* is compared. group : the corpus; PlanError if there are several and none is named.
 
     Returns
     -------

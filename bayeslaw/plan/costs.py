@@ -4,8 +4,8 @@
 corpus has a convention of its own. Where a table has a ``flops`` column, FLOP per token is read off it as a function of
 the unrolled parameters N_once + r N_rec, group by group.
 
-The function is smooth: optima gather where the cost of one more parameter jumps, as it does between the points of a curve
-drawn through all of them and where it is cut off, and then intervals of N* are too narrow.
+The function is smooth: optima gather where the cost of one more parameter jumps, as it does along a curve drawn through
+all points and where that is cut off, and then intervals of N* are too narrow.
 """
 
 from __future__ import annotations

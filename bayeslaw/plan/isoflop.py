@@ -33,15 +33,15 @@ class Profile:
 def profiles(runs: Runs | pd.DataFrame, group: str | None = None) -> list[Profile]:
     """The isoFLOP profiles of final losses, ascending in budget.
 
-    ``group`` picks one corpus. PlanError if a column is missing (``flops`` may be: then 6 N D), or no two runs share a
-    budget.
+    ``group`` picks one corpus, and must where there are several: at one budget each has a best size of its own.
+    PlanError if a column is missing (``flops`` may be: then 6 N D), the group is none or one of several that is not
+    named, or no two runs share a budget.
     """
     frame: Any = runs.frame[runs.frame["kept"]] if isinstance(runs, Runs) else runs
     missing = [c for c in ("n_params", "tokens", "loss") if c not in frame]
     if missing:
         raise PlanError(f"IsoFLOP profiles need the columns n_params, tokens and loss; {missing[0]} is missing.")
-    if group is not None:
-        frame = frame[frame["group"].astype(str) == group]
+    frame = _of_one(frame, group)
     flops = frame["flops"] if "flops" in frame else 6.0 * frame["n_params"] * frame["tokens"]
     frame = frame.assign(flops=flops).dropna(subset=["flops", "n_params", "tokens", "loss"]).sort_values("flops")
     gaps = np.flatnonzero(np.diff(np.log(frame["flops"].to_numpy(float))) > SAME) + 1
@@ -56,8 +56,25 @@ def profiles(runs: Runs | pd.DataFrame, group: str | None = None) -> list[Profil
     return found
 
 
+def _of_one(frame: Any, group: str | None) -> Any:
+    """The rows of one group; PlanError if it is not there, or not named among several."""
+    there = list(dict.fromkeys(frame["group"].astype(str))) if "group" in frame else []
+    if group is None and len(there) < 2:
+        return frame
+    names = ", ".join(map(repr, there)) or "no groups"
+    if group is None:
+        raise PlanError(
+            f"The runs are of {len(there)} groups, each with profiles of its own: name one with group=: {names}."
+        )
+    if group not in there:
+        raise PlanError(f"The runs have no group {group!r}: they have {names}. Name one of them.")
+    return frame[frame["group"].astype(str) == group]
+
+
 def sweeps(frame: pd.DataFrame, group: str | None = None) -> int:
-    """Number of budgets at which four sizes or more were trained."""
+    """Number of budgets at which four sizes or more were trained, of one group, or of each where none is named."""
+    if group is None and "group" in frame:
+        return sum(sweeps(mine.drop(columns="group")) for _, mine in frame.groupby("group", sort=False, dropna=False))
     try:
         found = profiles(frame, group)
     except PlanError:

@@ -7,7 +7,7 @@ import pytest
 from bayeslaw.data.runs import Runs
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.approaches import compare, parabola_bias
-from bayeslaw.plan.isoflop import bottom, frontier, parabola_bottoms, profiles
+from bayeslaw.plan.isoflop import bottom, frontier, parabola_bottoms, profiles, sweeps
 from bayeslaw.plan.parametric import Surface3, huber_fit
 
 TRUTH = Surface3(1.8, 480.0, 2100.0, 0.35, 0.37)
@@ -34,6 +34,22 @@ def test_profiles_are_found_and_sorted():
         profiles(frame.drop(columns="tokens"))
     with pytest.raises(PlanError, match="budget"):
         profiles(frame.groupby("flops").head(1))
+
+
+def test_profiles_are_of_one_group():
+    """Two corpora at the same budgets: their runs together have a bottom that is neither's."""
+    one = sweep().assign(group="web")
+    other = one.assign(group="code", loss=one["loss"] + 1, run="c" + one["run"], n_params=one["n_params"] * 3)
+    both = pd.concat([one, other], ignore_index=True)
+    for runs in (both, Runs.from_frame(both)):
+        with pytest.raises(PlanError, match=r"2 groups.*group=: 'web', 'code'"):
+            profiles(runs)
+        with pytest.raises(PlanError, match=r"no group 'wbe'.*'web'"):
+            profiles(runs, "wbe")
+        assert [len(p.loss) for p in profiles(runs, "web")] == [9] * 4
+    with pytest.raises(PlanError, match="no groups"):
+        profiles(sweep(), "web")
+    assert (sweeps(both, "web"), sweeps(both), sweeps(both.groupby(["group", "flops"]).head(3))) == (4, 8, 0)
 
 
 def test_the_bottom_of_an_exact_parabola():
