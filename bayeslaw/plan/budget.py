@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Real
 
 from bayeslaw.data.units import SUFFIXES, human
 from bayeslaw.errors import PlanError
-from bayeslaw.plan.devices import device
+from bayeslaw.plan.devices import device, same
 
 #: utilisation taken where none is given: what well-kept trainings of dense models report
 MFU = 0.4
@@ -29,6 +30,8 @@ _FORMS = {
         re.IGNORECASE,
     ),
 }
+#: commas that can only part thousands
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
 _EXAMPLES = '"1e22 FLOP", "2000 H100-hours", "$50k", "30 days on 64 H100", "100 PF-days"'
 
 
@@ -92,10 +95,35 @@ def rates(
     gpu: str | None = None, *, peak: float | None = None, mfu: float = MFU, price: float | None = None,
     devices: int | None = None,
 ) -> Rates:  # fmt: skip
-    """Rates from a device's name or peak. PlanError for an unknown device, naming the nearest."""
-    found = device(gpu) if gpu is not None else None
-    top = peak if peak is not None else (found.peak if found else None)
-    return Rates(top, mfu, price, devices, found.name if found else "device")
+    """Rates from a device's name or peak. PlanError for an unknown device without a peak, naming the nearest."""
+    if peak is None:
+        found = device(gpu) if gpu is not None else None
+        return Rates(found.peak if found else None, mfu, price, devices, found.name if found else "device")
+    return Rates(peak, mfu, price, devices, gpu.lower() if gpu is not None else "device")
+
+
+def settled(given: Rates | None, known: Rates | None = None) -> Rates:
+    """``known``, the ``given`` rates with what a budget's text said; the given ones where there was no text.
+
+    PlanError if the text names another device or number of devices than was given, or if a price, an MFU or devices
+    were given and no device: nothing would read them.
+    """
+    given = _given(given)
+    known = given if known is None else known
+    if given.peak is not None and known.peak != given.peak:
+        raise PlanError(f"The budget is one of {known.name}, the rates are of {given.name}: name one device in both.")
+    if given.devices is not None and known.devices != given.devices:
+        raise PlanError(
+            f"The budget names {known.devices} devices, the rates {given.devices}: name one number in both."
+        )
+    idle = [f"{k}={getattr(known, k):g}" for k in ("price", "devices") if getattr(known, k) is not None]
+    idle += [f"mfu={known.mfu:g}"] if known.mfu != MFU else []
+    if known.peak is None and idle:
+        raise PlanError(
+            f"{', '.join(idle)}: FLOP become hours, days and money on a device, and none is named. Name one, "
+            "rates('h100', ...), or give its peak in FLOP/s, rates(peak=989e12, ...)."
+        )
+    return known
 
 
 def parse_budget(text: str | float, given: Rates | None = None) -> tuple[float, Rates]:
@@ -109,10 +137,13 @@ def parse_budget(text: str | float, given: Rates | None = None) -> tuple[float, 
     Raises
     ------
     PlanError
-        The text is no budget, is not above zero, or needs a device or a price that nobody gave.
+        The text is no budget, is not above zero, has a comma that may be a decimal one, or needs a device or a price
+        that nobody gave.
     """
-    known = given or Rates()
+    known = _given(given)
     if not isinstance(text, str):
+        if not isinstance(text, Real):
+            raise PlanError(f"A budget is a number of FLOP or words, not {text!r}. Write it like {_EXAMPLES}.")
         return _above_zero(float(text), text), known
     words = text.strip()
     if words.startswith(("-", "$-")):
@@ -122,8 +153,13 @@ def parse_budget(text: str | float, given: Rates | None = None) -> tuple[float, 
         if found is None:
             continue
         parts = found.groupdict()
-        number = parts.get("number") or parts.get("mnumber")
-        amount = float(str(number).replace(",", "").replace("_", ""))
+        number = str(parts.get("number") or parts.get("mnumber"))
+        if "," in number and not _THOUSANDS.fullmatch(number):
+            raise PlanError(
+                f"The comma in {text!r} may be a decimal one. Write the number with a point, such as "
+                f"{number.replace(',', '.', 1)}, or without commas."
+            )
+        amount = float(number.replace(",", "").replace("_", ""))
         amount *= SUFFIXES[(parts.get("suffix") or parts.get("msuffix") or "").lower()]
         _above_zero(amount, text)
         unit = parts.get("unit")
@@ -132,7 +168,7 @@ def parse_budget(text: str | float, given: Rates | None = None) -> tuple[float, 
         if form == "money":
             return known.flops_of_money(amount, f"The budget {text!r}"), known
         if unit and unit.lower() not in ("gpu", "device", "accelerator"):
-            known = rates(unit, mfu=known.mfu, price=known.price, devices=known.devices)
+            known = _of_device(unit, known)
         if form == "days":
             count = int(parts["count"].replace(",", "")) if parts.get("count") else known.devices
             if count is None:
@@ -141,6 +177,22 @@ def parse_budget(text: str | float, given: Rates | None = None) -> tuple[float, 
             return known.flops_of_hours(amount * 24 * count, f"The budget {text!r}"), known
         return known.flops_of_hours(amount, f"The budget {text!r}"), known
     raise PlanError(f"Cannot read {text!r} as a budget: its unit is none that is known. Write it like {_EXAMPLES}.")
+
+
+def _given(rates: Rates | None) -> Rates:
+    """The rates; none where none were given. PlanError for what are no rates."""
+    if rates is not None and not isinstance(rates, Rates):
+        raise PlanError(f"rates= takes Rates, not {type(rates).__name__}: rates('h100', price=2.0) makes them.")
+    return rates or Rates()
+
+
+def _of_device(unit: str, known: Rates) -> Rates:
+    """Rates of the device that a budget names; a peak that was given for it, or for no device by name, is kept."""
+    if known.peak is not None and same(unit, known.name):
+        return known
+    if known.peak is not None and known.name == "device":
+        return replace(known, name=unit.lower())
+    return rates(unit, mfu=known.mfu, price=known.price, devices=known.devices)
 
 
 def _above_zero(value: float, said: object) -> float:

@@ -55,6 +55,11 @@ def device(name: str) -> Device:
     )
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two names are of one device, however they are spelled."""
+    return _bare(one) == _bare(other)
+
+
 def _bare(name: str) -> str:
     bare = "".join(c for c in str(name).lower() if c.isalnum())
     for word in ("nvidia", "amd", "google", "intel", "sxm5", "sxm4", "sxm", "80gb", "40gb"):

@@ -12,7 +12,7 @@ import pandas as pd
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
-from bayeslaw.plan.budget import Rates, parse_budget
+from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, unknown_groups
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.design import Joint, exhaustive, greedy
@@ -150,7 +150,7 @@ def next_runs(
     big, known = parse_budget(flops, rates)
     small, other = (big / 10, known) if budget is None else parse_budget(budget, known)
     # a device that the one text names turns the other's FLOP into money, too
-    known = known if known.peak is not None else other
+    known = settled(rates, known if known.peak is not None else other)
     held = None if misfit is None else Held(fit, misfit, DRAWS, seed)
     z = None if held is None else held.z
     surface = Surface(fit, group, draws=DRAWS, seed=seed, z=z)

@@ -13,7 +13,7 @@ from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.forecast import bounded
-from bayeslaw.plan.budget import Rates, parse_budget
+from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, limited, plug_in, regret_curve, sensitivity
 from bayeslaw.plan.isoflop import sweeps
@@ -162,8 +162,8 @@ def plan(
     Raises
     ------
     PlanError
-        The budget is none, cannot be read, or is so far from the runs' that its optimum is no size at all; the law says
-        nothing of budgets; the limits leave nothing.
+        The budget is none, cannot be read, or is so far from the runs' that its optimum is no size at all; the rates
+        are of another device than the budget, or of none; the law says nothing of budgets; the limits leave nothing.
     TargetError
         The target loss is more likely than not below the irreducible loss.
     """
@@ -172,7 +172,7 @@ def plan(
     bound = Limits.of(limits)
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     price = cost_of(surface, cost)
-    known = rates or Rates()
+    known = settled(rates) if flops is None else Rates()
     notes = list(surface.notes)
     if flops is None:
         from bayeslaw.plan.target import budgets_for, refuse
@@ -183,7 +183,8 @@ def plan(
         budget = float(np.median(needed))
         notes.append(f"Planned for the median of the budgets that reach a loss of {target_loss:g}.")
     else:
-        budget, known = parse_budget(flops, known)
+        budget, known = parse_budget(flops, rates)
+        known = settled(rates, known)
     if surface.law.name in ADDITIVE and surface.layout.likelihood == "points":
         found = sweeps(surface.problem.bins, group)
         if found >= SWEEPS:

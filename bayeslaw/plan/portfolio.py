@@ -13,7 +13,7 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.forecast import forecast
-from bayeslaw.plan.budget import Rates
+from bayeslaw.plan.budget import Rates, settled
 
 CONSTANT = ("group", "n_params", "n_params_once", "n_params_recurrent", "recurrence")
 
@@ -74,10 +74,11 @@ def portfolio(
     Raises
     ------
     PlanError
-        A run has no end, or is beyond it; there is one run only; the runs have no tokens.
+        A run has no end, or is beyond it; there is one run only; the runs have no tokens; the rates are of no device.
     """
     if not 0 <= threshold < 1:
         raise PlanError(f"threshold is a probability below 1, such as 0.05; got {threshold!r}.")
+    price = settled(rates)
     known = runs if isinstance(runs, Runs) else Runs.from_frame(runs)
     if "tokens" not in known.frame:
         raise PlanError(
@@ -106,7 +107,6 @@ def portfolio(
     frame["p_best"] = np.bincount(best, minlength=len(last)) / len(final)
     others = np.stack([np.delete(final, i, axis=1).min(axis=1) for i in range(len(last))], axis=1)
     frame["lost"] = np.maximum(others - final, 0.0).mean(axis=0)
-    price = rates or Rates()
     n = last["n_params"].to_numpy(float) if "n_params" in last else np.full(len(last), np.nan)
     if {"n_params_once", "n_params_recurrent", "recurrence"} <= set(last):
         n = (last["n_params_once"] + last["recurrence"] * last["n_params_recurrent"]).to_numpy(float)

@@ -12,7 +12,7 @@ import pandas as pd
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError, TargetError
 from bayeslaw.fit import Fit
-from bayeslaw.plan.budget import Rates
+from bayeslaw.plan.budget import Rates, settled
 from bayeslaw.plan.costs import Cost, cost_of
 from bayeslaw.plan.decision import bands, choose
 from bayeslaw.plan.optimum import Limits, least_budget, loss_at, optimum
@@ -91,13 +91,13 @@ def target(
     Raises
     ------
     PlanError
-        The target is no loss, or the law says nothing of budgets.
+        The target is no loss, the law says nothing of budgets, or the rates are of no device.
     TargetError
         More likely than not, the target is below the irreducible loss; ``.probability`` says how likely.
     """
     if not (np.isfinite(loss) and loss > 0):
         raise PlanError(f"A target loss is a number of nats per token above 0, not {loss!r}.")
-    bound = Limits.of(limits)
+    bound, known = Limits.of(limits), settled(rates)
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     price = cost_of(surface, cost)
     needed = budgets_for(surface, price, bound, loss)
@@ -108,7 +108,7 @@ def target(
     if np.isfinite(found["median"]):
         notes.append(reach.say(flops=found["median"]))
     curve = _curve(surface, price, bound, loss, needed)
-    return Target(loss, rates or Rates(), found, float(np.isinf(needed).mean()), needed, curve, reach, tuple(notes))
+    return Target(loss, known, found, float(np.isinf(needed).mean()), needed, curve, reach, tuple(notes))
 
 
 def refuse(loss: float, needed: np.ndarray) -> None:

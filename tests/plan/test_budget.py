@@ -3,7 +3,7 @@
 import pytest
 
 from bayeslaw.errors import PlanError
-from bayeslaw.plan.budget import Rates, parse_budget, rates
+from bayeslaw.plan.budget import Rates, parse_budget, rates, settled
 from bayeslaw.plan.devices import PEAK, device
 
 H100 = rates("h100", mfu=0.4, price=2.0)
@@ -75,3 +75,42 @@ def test_rates_there_and_back():
     for bad in ({"mfu": 0}, {"mfu": 1.5}, {"price": -1}, {"peak": 0}, {"devices": 0}):
         with pytest.raises(PlanError):
             Rates(**bad)
+
+
+@pytest.mark.parametrize("text", ["1,5e22 FLOP", "2,5 days on 64 H100", "$1,5k", "10,00 H100-hours"])
+def test_a_comma_that_may_be_decimal_is_asked_about(text):
+    with pytest.raises(PlanError, match=r"comma.*point"):
+        parse_budget(text, H100)
+
+
+def test_a_peak_that_was_given_is_that_of_the_device_named():
+    for given in (rates("h100", peak=800e12), rates(peak=800e12), rates("H100 SXM5", peak=800e12)):
+        flops, known = parse_budget("2000 H100-hours", given)
+        assert flops == pytest.approx(2000 * 3600 * 800e12 * 0.4)
+        assert known.peak == 800e12
+    # a device that is not in the list, which the message about it asks for
+    flops, known = parse_budget("10 trainium2-hours", rates("trainium2", peak=667e12))
+    assert (flops, known.name) == (pytest.approx(10 * 3600 * 667e12 * 0.4), "trainium2")
+
+
+def test_rates_that_nothing_reads_are_refused():
+    for idle, said in (({"price": 2.0}, "price=2"), ({"devices": 8}, "devices=8"), ({"mfu": 0.5}, "mfu=0.5")):
+        with pytest.raises(PlanError, match=rf"{said}.*rates\('h100'"):
+            settled(rates(**idle))
+    assert settled(None) == Rates()
+    # the text may be what names the device
+    given = rates(price=2.0)
+    assert settled(given, parse_budget("2000 H100-hours", given)[1]).money(HOUR) == pytest.approx(2)
+
+
+def test_a_budget_and_rates_that_differ_are_refused():
+    for given, text, said in (
+        (rates("a100", price=1.0), "2000 H100-hours", "h100.*a100"),
+        (rates("h100", devices=32), "30 days on 64 H100", "64 devices.*32"),
+    ):
+        with pytest.raises(PlanError, match=said):
+            settled(given, parse_budget(text, given)[1])
+    with pytest.raises(PlanError, match="takes Rates, not str"):
+        parse_budget("2000 hours", "h100")  # type: ignore[arg-type]
+    with pytest.raises(PlanError, match="number of FLOP or words"):
+        parse_budget([1e21, 1e22])  # type: ignore[arg-type]

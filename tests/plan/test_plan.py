@@ -195,3 +195,15 @@ def test_no_zero_has_a_minus(made_fit):
         assert found.choice.regret >= 0
         assert " -" not in str(found).replace(" - ", " ")
         assert "which -" not in str(found)
+
+
+def test_a_price_without_a_device_is_refused_everywhere(made_fit):
+    fit = made_fit()
+    for ask in (
+        lambda: plan(fit, 1e22, rates=rates(price=2.0)),
+        lambda: plan(fit, target_loss=2.5, rates=rates(price=2.0)),
+        lambda: target(fit, 2.5, rates=rates(price=2.0)),
+        lambda: plan(fit, "2000 H100-hours", rates=rates("a100", price=2.0)),
+    ):
+        with pytest.raises(PlanError, match="device"):
+            ask()
