@@ -11,6 +11,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
+#: what is raised; the search for a name that was meant is for the package itself
+__all__ = [
+    "BayeslawError",
+    "CardError",
+    "DataError",
+    "DataWarning",
+    "FileError",
+    "FitError",
+    "PlanError",
+    "TargetError",
+]
+
 
 class BayeslawError(ValueError):
     """Something is wrong with what bayeslaw was given; the message says what, and how to mend it."""
