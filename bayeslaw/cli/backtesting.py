@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bayeslaw.cli.common import given_by_user, is_quiet, seed_option, talk
+from bayeslaw.cli.common import given_by_user, is_quiet, sampling_options, seed_option, talk
 from bayeslaw.cli.guard import say
 from bayeslaw.cli.output import (
     cell,
@@ -20,17 +20,6 @@ from bayeslaw.cli.output import (
     writable,
 )
 from bayeslaw.cli.reading import Reading, named, reading_options
-
-
-def sampling_options(command: Any) -> Any:
-    """``--chains``, ``--warmup`` and ``--draws``, as ``bayeslaw fit`` has them."""
-    for option in (
-        click.option("--draws", type=click.IntRange(min=4), help="Draws kept per chain."),
-        click.option("--warmup", type=click.IntRange(min=50), help="Warm-up draws per chain."),
-        click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True),
-    ):
-        command = option(command)
-    return command
 
 
 def _origins(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[float, ...] | None:

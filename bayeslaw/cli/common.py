@@ -25,6 +25,19 @@ seed_option = click.option(
 )
 
 
+def sampling_options(command: Any) -> Any:
+    """``--chains``, ``--warmup`` and ``--draws`` of a command that fits."""
+    draws = "as many as the checks need"
+    for option in (
+        click.option("--draws", type=click.IntRange(min=4), show_default=draws, help="Draws kept per chain."),
+        click.option("--warmup", type=click.IntRange(min=50), show_default="300", help="Warm-up draws per chain."),
+        click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True,
+                     help="Two or more can be checked."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def flags() -> list[click.Option]:
     """``-v`` and ``-q``, for the group and for each command: either place counts."""
     return [

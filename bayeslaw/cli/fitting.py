@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bayeslaw.cli.common import seed_option, talk
+from bayeslaw.cli.common import sampling_options, seed_option, talk
 from bayeslaw.cli.guard import BAD_NEWS, OK
 from bayeslaw.cli.output import emit_json, emit_text, json_option, rows_of, writable
 from bayeslaw.cli.progress import sampling_progress
@@ -20,14 +20,7 @@ from bayeslaw.cli.reading import Reading, reading_options
 @click.option("-o", "--output", default="fit.nc", show_default=True, metavar="FILE", help="Where to save the fit.")
 @click.option("--where", metavar="QUERY", help="Fit these rows only; a pandas query, e.g. \"split == 'fit'\".")
 @seed_option
-@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Two or more can be checked.")
-@click.option("--warmup", type=click.IntRange(min=50), show_default="300", help="Warm-up draws per chain.")
-@click.option(
-    "--draws",
-    type=click.IntRange(min=4),
-    show_default="as many as the checks need",
-    help="Draws kept per chain.",
-)
+@sampling_options
 @json_option
 @click.pass_context
 def fit(
