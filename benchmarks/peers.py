@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.baselines import Ask, get_baseline
-from bayeslaw.baselines.base import HUBER
+from bayeslaw.laws.huber import DELTA
 
 DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 GRID = {"e": [-0.5, 0.5, 1.0], "a": [3.0, 7.0, 15.0], "b": [3.0, 7.0, 15.0], "alpha": [0.2, 0.5], "beta": [0.2, 0.5]}
@@ -30,7 +30,7 @@ GRID = {"e": [-0.5, 0.5, 1.0], "a": [3.0, 7.0, 15.0], "b": [3.0, 7.0, 15.0], "al
 def huber(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
     """Huber error of the log loss, in units of its threshold."""
     r = np.abs(np.log(np.maximum(y_pred, 1e-6)) - np.log(y_true))
-    return np.where(r <= HUBER, 0.5 * r**2, HUBER * (r - 0.5 * HUBER)) / HUBER**2
+    return np.where(r <= DELTA, 0.5 * r**2, DELTA * (r - 0.5 * DELTA)) / DELTA**2
 
 
 def peer(learn: pd.DataFrame, at: pd.DataFrame, loss_fn: Callable | None) -> np.ndarray:

@@ -134,6 +134,7 @@ def _shares(counts: Sequence[float], prior: Six) -> Six:
 
 
 def priors(table: np.ndarray) -> tuple[Six, Six]:
+    """Expected counts of the scales below and above zero that a prior (2, 6) of their weights is worth."""
     low, high = (noise.PRIOR_STEPS * 0.5 * table).tolist()
     return _six(low), _six(high)
 

@@ -15,13 +15,12 @@ import pandas as pd
 
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Schedule
+from bayeslaw.laws.huber import DELTA
 
 #: a pandas DataFrame; its stubs lose track of what a selection returns
 Frame = Any
 #: rows of one run that a baseline looks at, evenly spaced; replicates of a bootstrap
 MOST_ROWS, REPLICATES = 600, 100
-#: where Hoffmann et al. 2022 let squared errors of the log loss turn into absolute ones
-HUBER = 1e-3
 SAME_SIZE = 0.02
 
 
@@ -133,7 +132,7 @@ def point_fit(curve: Curve, starts: Sequence[Any], y: np.ndarray, *, slope: Curv
 
     for start in starts:
         jac: Any = "2-point" if slope is None else error_slope
-        found = least_squares(error, np.asarray(start, float), jac=jac, loss="huber", f_scale=HUBER, max_nfev=300)
+        found = least_squares(error, np.asarray(start, float), jac=jac, loss="huber", f_scale=DELTA, max_nfev=300)
         if best is None or found.cost < best.cost:
             best = found
     if best is None or not np.isfinite(best.cost):

@@ -7,10 +7,11 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from bayeslaw.baselines.base import Answer, Ask, Frame, NotApplicable, fill, thin
+from bayeslaw.baselines.base import REPLICATES, Answer, Ask, Frame, NotApplicable, fill, thin
 from bayeslaw.laws.huber import DELTA, huber_error, log_loss
 
-REPLICATES, ROWS_OF_A_RUN, REFINED = 100, 40, 12
+#: rows of a curve that are fitted, and points of the grid that are refined
+ROWS_OF_A_RUN, REFINED = 40, 12
 #: Hoffmann et al. 2022, section 3.3: log A, log B, log E, alpha, beta
 GRID = list(itertools.product((0, 5, 10, 15, 20, 25), (0, 5, 10, 15, 20, 25), (-1, -0.5, 0, 0.5, 1),
                               (0.0, 0.5, 1.0, 1.5, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0)))  # fmt: skip

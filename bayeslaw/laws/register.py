@@ -27,6 +27,8 @@ def checked(law: Any, taken: Mapping[str, Law]) -> Law:
         its terms are not one per amplitude, each proportional to its own.
     """
     if isinstance(law, type) and issubclass(law, Law):
+        if left := sorted(law.__abstractmethods__):
+            raise CardError(f"Law {law.__name__} has no {left[0]}: write it (see bayeslaw/laws/base.py).")
         law = law()
     if not isinstance(law, Law):
         raise CardError(f"A law is an object of a subclass of bayeslaw.laws.Law, not {type(law).__name__}.")
@@ -50,7 +52,7 @@ def checked(law: Any, taken: Mapping[str, Law]) -> Law:
 
 def _try(law: Law, symbols: Mapping[str, Symbol], amplitudes: set[str]) -> None:
     """Evaluate the law at one row: the terms' names, and that each is proportional to its amplitude."""
-    unknown = [c for c in law.covariates if c not in ROW]
+    unknown = [c for c in (*law.covariates, *law.optional) if c not in ROW]
     if unknown:
         raise CardError(f'Law {law.name} reads {unknown[0]!r}. A row has {", ".join(ROW)}, or "schedule".')
     row = {c: ROW[c] for c in (*law.covariates, *law.optional)}

@@ -22,16 +22,19 @@ SHAPES = ("linear", "exponential", "cosine", "1-sqrt")
 
 
 def constant(peak: float, total: int, warmup: int) -> Knots:
+    """Knots of ``Schedule.constant``; DataError, as in all of these, where an argument is none that can be."""
     _check(peak, total, warmup)
     return _join(peak, warmup, np.array([total]), np.array([peak]))
 
 
 def cosine(peak: float, total: int, warmup: int, final_fraction: float) -> Knots:
+    """Knots of ``Schedule.cosine``."""
     _check(peak, total, warmup, final_fraction)
     return _join(peak, warmup, *_decay(peak, warmup, total, "cosine", final_fraction))
 
 
 def wsd(peak: float, total: int, warmup: int, decay: float, shape: str, final_fraction: float | None) -> Knots:
+    """Knots of ``Schedule.wsd``."""
     if shape not in SHAPES:
         raise DataError(f"No decay is called {shape!r}; the shapes are {', '.join(SHAPES)}.")
     if final_fraction is None:
@@ -49,6 +52,7 @@ def wsd(peak: float, total: int, warmup: int, decay: float, shape: str, final_fr
 
 
 def two_stage(peak: float, second: float, at: int, total: int, warmup: int) -> Knots:
+    """Knots of ``Schedule.two_stage``."""
     _check(peak, total, warmup)
     if not warmup < at <= total:
         raise DataError(f"The second stage begins at step {at}, outside the {warmup} to {total} after the warm-up.")

@@ -73,6 +73,8 @@ def test_a_registered_law_is_fitted_through_a_card(registry):
         (variant(symbols=(Symbol("beta", "exponent", "1", "shape"),)), "at least one an amplitude"),
         (variant(along=("beta",)), "along names beta"),
         (variant(covariates=("batch",)), "reads 'batch'"),
+        (variant(optional=("batch",)), "reads 'batch'"),
+        (type("Variant", (Law,), {"name": "variant"}), "Law Variant has no terms"),
         (variant(covariates=("n_params",)), "read 'tokens'"),
         (variant(terms=lambda self, p, x: {"E": p["E"]}), "one term of each amplitude's name"),
         (variant(terms=lambda self, p, x: {"E": p["E"], "B": p["B"] ** 2}), "twice the amplitude B"),
