@@ -11,7 +11,7 @@ import pandas as pd
 from bayeslaw.data import columns as names
 from bayeslaw.data import units
 from bayeslaw.data.cells import as_numbers, check_range
-from bayeslaw.data.counters import check_tokens
+from bayeslaw.data.counters import check_scale, check_tokens
 from bayeslaw.data.facts import facts_frame
 from bayeslaw.data.settle import check_identity, settle
 from bayeslaw.data.table import Remark, Table, column
@@ -46,6 +46,7 @@ def build(
             check_range(_without_start(frame, name), name, where)
     check_identity(frame, where)
     check_tokens(frame, where)
+    check_scale(frame)
     kept, facts = settle(frame, empty, need_loss)
     if batch_tokens is not None:
         facts += _derived(frame)

@@ -1,4 +1,4 @@
-"""Counters that do not count what they should: tokens of one step, and tokens that begin anew."""
+"""Counters that do not count what they should: tokens of one step, tokens that begin anew, numbers in billions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.columns import CANONICAL
 from bayeslaw.errors import DataError, DataWarning
 
 #: fewer rows of a run may well have the same tokens
 ROWS = 3
+#: no language model has so few parameters, and none has seen so few tokens: the numbers are of thousands or more
+FEWEST = {"n_params": 1e3, "tokens": 1e3}
 
 
 def check_tokens(frame: pd.DataFrame, where: Callable[[int], str]) -> None:
@@ -48,3 +51,28 @@ def check_tokens(frame: pd.DataFrame, where: Callable[[int], str]) -> None:
             DataWarning,
             stacklevel=2,
         )
+
+
+def check_scale(frame: pd.DataFrame) -> None:
+    """DataWarning for parameters and tokens that are counted in billions, or whatever else is not one.
+
+    A law fitted to them is as good as another, but its plans and compute are off by that factor.
+    """
+    for name, fewest in FEWEST.items():
+        if name not in frame:
+            continue
+        most, steps = _most(frame, name), _most(frame, "step") if name == "tokens" else 0.0
+        if not 0 < most < max(fewest, steps):
+            continue
+        less = "less than one a step" if most < steps else f"{most:g} at most"
+        warnings.warn(
+            f"{name} is {less}: is it counted in billions, or in millions? Here it is {CANONICAL[name]}, each counted: "
+            f"write {most:g}B, or multiply the column.",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+def _most(frame: pd.DataFrame, name: str) -> float:
+    """The largest number of a column, 0 where there is none."""
+    return float(np.fmax.reduce(frame[name].to_numpy(float), initial=0.0)) if name in frame else 0.0

@@ -191,7 +191,7 @@ def test_high_losses_are_warned_of():
 
 
 def test_untrained_first_row_may_have_seen_no_tokens():
-    runs = Runs.from_frame(table(range(10)), batch_tokens=100)
+    runs = Runs.from_frame(table(range(10)), batch_tokens=1000)
     assert runs.frame["kept"].all()
     assert facts(runs, "before_training")["count"].tolist() == [1]
     assert runs.bins().frame["count"].sum() == 9
@@ -353,7 +353,7 @@ PINNED = "5919b4ae78197a76"
 
 def test_explain_fits_a_terminal_and_names_everything():
     df = pd.concat([table([1, 2, 2, 3], run="a" * 60), table(run="b")]).rename(columns={"loss": "train/loss"})
-    text = Runs.from_frame(df, batch_tokens=10).explain()
+    text = Runs.from_frame(df, batch_tokens=1000).explain()
     assert max(map(len, text.splitlines())) <= 80
     for word in ("2 runs, 14 rows, 13 of them kept", "'train/loss'", "duplicate_step: 1 in 1 run", "derived_tokens"):
         assert word in text

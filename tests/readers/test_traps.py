@@ -134,13 +134,13 @@ def test_losses_of_further_tokens_are_auxiliary(jsonl, name):
 
 def test_tokens_of_one_device_are_not_taken(jsonl):
     """litgpt logs both."""
-    path = jsonl([{"step": s, "loss": 4 - s / 100, "tokens": 10 * s, "total_tokens": 80 * s} for s in range(1, 5)])
+    path = jsonl([{"step": s, "loss": 4 - s / 100, "tokens": 1000 * s, "total_tokens": 8000 * s} for s in range(1, 5)])
     with pytest.raises(DataError, match=r"'total_tokens' is 8 times 'tokens'.*--column tokens=total_tokens"):
         load(path)
-    assert load(path, columns={"tokens": "total_tokens"}).frame["tokens"].tolist() == [80, 160, 240, 320]
-    assert load(path, columns={"tokens": "tokens"}).frame["tokens"].tolist() == [10, 20, 30, 40]
-    path = jsonl([{"step": s, "loss": 4 - s / 100, "tokens": 10 * s, "total_tokens": 400} for s in range(1, 5)])
-    assert load(path).frame["tokens"].tolist() == [10, 20, 30, 40], "a constant is the plan's"
+    assert load(path, columns={"tokens": "total_tokens"}).frame["tokens"].tolist() == [8000, 16000, 24000, 32000]
+    assert load(path, columns={"tokens": "tokens"}).frame["tokens"].tolist() == [1000, 2000, 3000, 4000]
+    path = jsonl([{"step": s, "loss": 4 - s / 100, "tokens": 1000 * s, "total_tokens": 40000} for s in range(1, 5)])
+    assert load(path).frame["tokens"].tolist() == [1000, 2000, 3000, 4000], "a constant is the plan's"
 
 
 def test_composer_logs_the_total_and_the_cross_entropy(jsonl):
