@@ -57,7 +57,7 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
 
 
 def same_model(models: Mapping[str, Any], card: Any) -> str | None:
-    """The name of the model that a backtest scored whose card says the same as ``card``, but for its names; None if none."""
+    """The name of the scored model whose card says the same as ``card``, but for names and texts; None if none does."""
 
     def plain(source: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in source.items() if k not in ("name", "summary", "reference")}

@@ -7,14 +7,12 @@ order one step later, was not looked at while settings were chosen: it tests, on
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from report import DATA
 
-DATA = Path(os.environ.get("BAYESLAW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 BLOCK, GAP, START = 500, 50, 300
 #: order A, the runs of 5,100 steps: one learning-rate schedule
 ORDER_A = ("ModernArch/4", "DistributedMuon/5", "PyTorch25/6", "Optimizers/10", "Optimizers/11",

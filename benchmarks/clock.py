@@ -10,17 +10,14 @@ of each size. Nothing of MultiPowerLaw's curves is read.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from report import DATA
 from scipy.optimize import least_squares
 
 from bayeslaw.laws import Schedule
 from bayeslaw.laws.schedule import ETA_FLOOR
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 CONSTANT = {"60M": "60M/wsd/17500/186", "93M": "93M/wsd/25000/190"}
 LONGEST = ("60M/cos/17500/188", "60M/wsd/17500/1", "93M/cos/25000/193", "93M/wsd/25000/5")
 FIRST, WARMUP, TOP, BINS = 1500, 300, 2e-3, 40

@@ -12,7 +12,6 @@ place of NUTS, and the picture says so.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from report import DATA
 
 import bayeslaw as bl
 from bayeslaw.backtest_work import at_mode
@@ -33,7 +33,6 @@ from bayeslaw.plots.longrun import plot_long_run
 from bayeslaw.plots.looped import plot_looped_steps, plot_looped_total
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("BAYESLAW_DATA", ROOT.parent / "shared" / "data"))
 CORPORA = {
     "epochai_chinchilla__massivetext__chinchilla": "Chinchilla, MassiveText",
     "llama_3__exp_loss": "Llama 3",

@@ -10,18 +10,15 @@ is read.
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import DATA
 
 import bayeslaw as bl
 from bayeslaw import scores
 from bayeslaw.cards import load_card
-
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def exponent(sd: float, slope: float, size: float) -> dict[str, Any]:

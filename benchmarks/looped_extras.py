@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from report import DATA
 
 import bayeslaw as bl
 from bayeslaw.backtest_work import at_mode
 from bayeslaw.cards import load_card
 from bayeslaw.demo import CURVES, looped_curves, settled
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 #: stretches of a curve whose means are compared between seeds
 STRETCHES = 8
 PUBLISHED = {"vanilla": 0.459, "trunc_bptt": 0.38}

@@ -11,19 +11,17 @@ Data are read from the folder that BAYESLAW_DATA names (default ../shared/data).
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from report import DATA
 
 from bayeslaw.baselines import Ask, get_baseline
 from bayeslaw.laws.huber import DELTA
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 GRID = {"e": [-0.5, 0.5, 1.0], "a": [3.0, 7.0, 15.0], "b": [3.0, 7.0, 15.0], "alpha": [0.2, 0.5], "beta": [0.2, 0.5]}
 
 

@@ -7,16 +7,13 @@ reads the tables from the folder that BAYESLAW_DATA names (default ../shared/dat
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from report import DATA
 
 import bayeslaw as bl
-
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def chinchilla() -> None:

@@ -1,4 +1,4 @@
-"""Sections of a Markdown page, each written by the command that measured it."""
+"""What the benchmarks share: where data lie, and sections of a page, each written by the command that measured it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bayeslaw.files import written_whole
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+#: where the public data sets lie
+DATA = Path(os.environ.get("BAYESLAW_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 PAGE = Path(__file__).with_name("planning.md")
 
 

@@ -11,17 +11,16 @@ at its mode in place of NUTS.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from report import DATA
 
 import bayeslaw as bl
 from bayeslaw.files import written_whole
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PAGE = Path(__file__).with_name("single_run.md")
 ORIGINS = (0.3, 0.7)
 #: how the names of runs begin that had been looked at before the card was settled

@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-DATA = Path(os.environ.get("BAYESLAW_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+from report import DATA
+
 TABLE = DATA / "multipowerlaw" / "runs.csv"
 
 
