@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayeslaw.data.units import human
+from bayeslaw.data.runs import Runs
+from bayeslaw.data.units import human, parse
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan.costs import Cost, cost_of
-from bayeslaw.plan.surface import Surface
+from bayeslaw.plan.decision import HIGH
+from bayeslaw.plan.surface import Surface, plannable
 
 #: variance of a Student-t with fewer degrees of freedom is infinite, or as good as
 LEAST_NU = 2.5
@@ -73,25 +75,11 @@ def candidates(
     Raises
     ------
     PlanError
-        The table is empty, has too few columns, or a number that is not above zero; a name stands there twice; or a
-        row's n_params, tokens and flops cannot all be true.
+        The table is empty, has too few columns, or a number that is not above zero; a name stands there twice; a row's
+        n_params, tokens and flops cannot all be true; a recurrence is none, or the law knows none; or the law expects
+        a loss there that no language model has.
     """
-    frame: Any = pd.DataFrame(table).reset_index(drop=True).copy()
-    if not len(frame):
-        raise PlanError("There is no candidate run: give at least one row with two of n_params, tokens and flops.")
-    if "run" not in frame:
-        frame["run"] = [f"candidate {i + 1}" for i in range(len(frame))]
-    _refuse_twins(frame["run"].astype(str))
-    for name in ("n_params", "tokens", "flops"):
-        if name not in frame:
-            frame[name] = np.nan
-        values = frame[name].to_numpy(float)
-        wrong = np.isfinite(values) & (values <= 0)
-        if wrong.any():
-            at = int(wrong.argmax())
-            raise PlanError(f"Candidate {frame['run'].iloc[at]!r} has {name} {values[at]:g}: it must be above 0.")
-    if "recurrence" not in frame:
-        frame["recurrence"] = 1.0
+    frame = _read(table, "recurrence" in plannable(fit).covariates)
     found = surfaces if surfaces is not None else {}
     groups = pd.Series(group_names(frame), dtype=object)
     pooled, new = [str(g) for g in fit.problem.levels.get("group", [])], unknown_groups(fit, frame)
@@ -114,9 +102,59 @@ def candidates(
             n, d = (frame.loc[at, c].to_numpy(float)[None, :] for c in ("n_params", "tokens"))
             log_loss[:, at] = np.log(surface.loss(n, d, r, budget)) + surface.shift(budget)[:, None]
             noise[at] = _noise(surface, n, d)
+    _refuse_high(frame, np.exp(np.median(log_loss, axis=0)))
     size = np.round(np.log(frame["n_params"].to_numpy(float)) / 0.02).astype(int)
     shift = next(iter(found.values())).values.get("offset:size:tau")
     return Candidates(frame, log_loss, noise, size, float(np.sqrt(np.mean(shift**2))) if shift is not None else 0.0)
+
+
+def _read(table: Any, looped: bool) -> Any:
+    """The candidates' frame: a name each, numbers (also written "1B") for n_params, tokens, flops and recurrence."""
+    frame: Any = frame_of(table).reset_index(drop=True).copy()
+    if not len(frame):
+        raise PlanError("There is no candidate run: give at least one row with two of n_params, tokens and flops.")
+    columns = ", ".join(map(str, frame.columns))
+    if "run" not in frame:
+        frame["run"] = [f"candidate {i + 1}" for i in range(len(frame))]
+    _refuse_twins(frame["run"].astype(str))
+    for name, least in (("n_params", 0.0), ("tokens", 0.0), ("flops", 0.0), ("recurrence", 1.0)):
+        given = frame[name] if name in frame else pd.Series(1.0 if least else np.nan, frame.index)
+        values = frame[name] = pd.Series([_number(v, name) for v in given], frame.index)
+        wrong = (values < 1) | values.isna() if least else (values <= 0) | (values == np.inf)
+        if wrong.any():
+            at, should = int(wrong.argmax()), "at least 1" if least else "above 0 and finite"
+            raise PlanError(f"Candidate {frame['run'].iloc[at]!r} has {name} {values[at]:g}: it must be {should}.")
+    if not looped and (frame["recurrence"] != 1).any():
+        raise PlanError("The fit's law knows no recurrence: fit iso-depth or looped-total, or leave the column out.")
+    short = frame[["n_params", "tokens", "flops"]].notna().sum(axis=1) < 2
+    if short.any():
+        name = frame["run"].iloc[int(short.argmax())]
+        raise PlanError(f"Candidate {name!r} needs two of n_params, tokens and flops; the table has {columns}.")
+    return frame
+
+
+def _number(value: Any, name: str) -> float:
+    """A cell of the table, NaN where it is empty."""
+    if value is None or value is pd.NA or (isinstance(value, str) and not value.strip()):
+        return np.nan
+    return parse(value, name) if isinstance(value, str) else float(value)
+
+
+def frame_of(table: Any) -> pd.DataFrame:
+    """The table of candidates as a frame, of Runs too."""
+    return table.frame if isinstance(table, Runs) else pd.DataFrame(table)
+
+
+def _refuse_high(frame: Any, loss: np.ndarray) -> None:
+    """PlanError for a candidate whose expected loss (c,) is none: what the law says there is nothing to learn from."""
+    if (loss > HIGH).any():
+        at = int(loss.argmax())
+        n, d = (human(float(frame[name][at])) for name in ("n_params", "tokens"))
+        raise PlanError(
+            f"Candidate {frame['run'].iloc[at]!r} (row {at + 1}): {n} parameters on {d} tokens are no language model. "
+            f"The law expects {loss[at]:.3g} nats a token there, more than a guess among all tokens has (about 11). "
+            "n_params is in parameters and tokens in tokens, neither in millions or billions."
+        )
 
 
 def _refuse_twins(names: pd.Series) -> None:
@@ -138,9 +176,9 @@ def group_names(frame: pd.DataFrame) -> list[str | None]:
     return [None if pd.isna(g) or not str(g).strip() else str(g) for g in frame["group"]]
 
 
-def of_target(table: pd.DataFrame, group: str | None) -> pd.DataFrame:
+def of_target(table: pd.DataFrame | Runs, group: str | None) -> pd.DataFrame:
     """The table, rows without a group taken for runs of the target's, where that is named."""
-    frame = pd.DataFrame(table)
+    frame = frame_of(table)
     if group is None:
         return frame
     return frame.assign(group=pd.Series([g or group for g in group_names(frame)], frame.index, dtype=object))
@@ -158,10 +196,7 @@ def unknown_groups(fit: Fit, frame: pd.DataFrame) -> list[str]:
 def _complete(frame: Any, i: int, surface: Surface, cost: Cost) -> None:
     n, d, c = (float(frame[name][i]) for name in ("n_params", "tokens", "flops"))
     r = float(frame["recurrence"][i])
-    known = int(np.isfinite([n, d, c]).sum())
-    if known < 2:
-        raise PlanError(f"Candidate {frame['run'][i]!r} needs two of n_params, tokens and flops.")
-    if known == 3:
+    if np.isfinite([n, d, c]).all():
         _agree(str(frame["run"][i]), i, n, d, c, cost, float(cost.per_token(surface.unrolled(n, r))) * d)
         return
     if np.isnan(n):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Joint:
         while True:
             told, noise = np.maximum(np.diag(both)[t:], 1e-300), np.maximum(np.diag(alone), 1e-300)
             gain = (both[:t, t:] ** 2).mean(axis=0) / told if by == "reduction" else 0.5 * np.log(told / noise)
-            shut = cost > budget * (1 + 1e-12)
+            shut = ~paid(cost, budget)
             shut[chosen] = True
             gain = np.where(shut, -1.0, gain / cost**power)
             best = int(gain.argmax())
@@ -96,6 +97,11 @@ class Joint:
             alone = alone - np.outer(alone[:, best], alone[:, best]) / noise[best]
 
 
+def paid(cost: Any, budget: float) -> Any:
+    """Which costs a budget pays for, in spite of rounding."""
+    return cost <= budget * (1 + 1e-12)
+
+
 def greedy(score: Score, cost: np.ndarray, budget: float) -> list[int]:
     """A set within the budget, one candidate at a time: the best of three greedy sets and the best single candidate.
 
@@ -103,7 +109,7 @@ def greedy(score: Score, cost: np.ndarray, budget: float) -> list[int]:
     the optimum (Leskovec et al. 2007), the comparison with a single one after Khuller, Moss and Naor (1999).
     """
     found = [_one_by_one(score, cost, budget, power) for power in POWERS]
-    found += [[i] for i in range(len(cost)) if cost[i] <= budget * (1 + 1e-12)]
+    found += [[i] for i in range(len(cost)) if paid(cost[i], budget)]
     return max(found, key=score)
 
 
@@ -112,7 +118,7 @@ def _one_by_one(score: Score, cost: np.ndarray, budget: float, power: float) -> 
     now = score(())
     while True:
         left = budget - float(cost[chosen].sum()) if chosen else budget
-        open_ = [i for i in range(len(cost)) if i not in chosen and cost[i] <= left * (1 + 1e-12)]
+        open_ = [i for i in range(len(cost)) if i not in chosen and paid(cost[i], left)]
         gains = [(score([*chosen, i]) - now, i) for i in open_]
         gains = [(g / cost[i] ** power, g, i) for g, i in gains if g > 1e-12]
         if not gains:
@@ -127,7 +133,7 @@ def exhaustive(score: Score, cost: np.ndarray, budget: float) -> list[int]:
     best, found = score(()), []
     for size in range(1, len(cost) + 1):
         for chosen in itertools.combinations(range(len(cost)), size):
-            if cost[list(chosen)].sum() <= budget * (1 + 1e-12):
+            if paid(cost[list(chosen)].sum(), budget):
                 value = score(chosen)
                 if value > best + 1e-15:
                     best, found = value, list(chosen)

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.runs import Runs
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, unknown_groups
 from bayeslaw.plan.costs import cost_of
-from bayeslaw.plan.design import Joint, exhaustive, greedy
+from bayeslaw.plan.design import Joint, exhaustive, greedy, paid
 from bayeslaw.plan.misfit import Held, Misfit, Places
 from bayeslaw.plan.optimum import SIZES, Limits, favoured
 from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
-from bayeslaw.plan.value import Waste, saving, waste
+from bayeslaw.plan.value import Waste, by_the_fit_alone, saving, waste
 
 #: draws over which variances and values are averaged
 DRAWS = 1000
@@ -71,7 +72,7 @@ class NextRuns:
 
     def _why_none(self) -> str:
         cost = self.frame["flops"].to_numpy(float)
-        within = _within(cost, self.budget)
+        within = paid(cost, self.budget)
         if not within.any():
             name, least = self.frame["run"].iloc[int(cost.argmin())], self._price(float(cost.min()))
             return f"The cheapest candidate, {name}, costs {least}, more than the budget of {self._price(self.budget)}."
@@ -100,7 +101,7 @@ class NextRuns:
 
 def next_runs(
     fit: Fit,
-    table: pd.DataFrame,
+    table: pd.DataFrame | Runs,
     flops: float | str,
     *,
     budget: float | str | None = None,
@@ -117,8 +118,8 @@ def next_runs(
     Parameters
     ----------
     fit : what is known so far.
-    table : candidates, one a row: two of n_params, tokens and flops; run, group, recurrence where they apply. A row
-        without a group is of the big run's.
+    table : candidates, one a row, a DataFrame or Runs: two of n_params, tokens and flops; run, group, recurrence where
+        they apply. A row without a group is of the big run's.
     flops : the big run's budget, a number or words, see ``parse_budget``.
     budget : what the small runs may cost together; by default a tenth of the big run.
     by : ``"value"``: the set of most expected saving less cost, none if that is below 0. ``"variance"``: the set that
@@ -126,7 +127,6 @@ def next_runs(
     group : the group that the big run belongs to; by default, where several were fitted, a new one. A candidate's group
         that was not fitted is a new one of its own. rates, limits : as in ``plan``.
     search : ``"greedy"``, or ``"exhaustive"`` for up to 15 candidates. seed : of all that is drawn.
-
     misfit : how far losses stray from the law, and over which distances in N and D (Gaussian process about the law,
         Kennedy and O'Hagan 2001): runs far from the target then tell less of it than runs near it, and the law's
         posterior is widened to match. None takes the law to hold everywhere, as the fit does, which public runs do not
@@ -139,13 +139,14 @@ def next_runs(
     Raises
     ------
     PlanError
-        A candidate lacks two of C, N and D, has three that do not agree, or another's name; a budget is none; the law
-        says nothing of budgets.
+        A candidate lacks two of C, N and D, has three that do not agree, or another's name, or is no language model by
+        the law; a budget is none, or of another device than the rates; the law says nothing of budgets.
     """
     if by not in ("value", "variance") or search not in ("greedy", "exhaustive"):
         raise PlanError(f"by is 'value' or 'variance' and search 'greedy' or 'exhaustive'; got {by!r} and {search!r}.")
-    if search == "exhaustive" and len(table) > 15:
-        raise PlanError(f"An exhaustive search tries every set: at most 15 candidates, not {len(table)}. Use greedy.")
+    rows = of_target(table, group)
+    if search == "exhaustive" and len(rows) > 15:
+        raise PlanError(f"An exhaustive search tries every set: at most 15 candidates, not {len(rows)}. Use greedy.")
     bound = Limits.of(limits)
     big, known = parse_budget(flops, rates)
     small, other = (big / 10, known) if budget is None else parse_budget(budget, known)
@@ -154,7 +155,7 @@ def next_runs(
     held = None if misfit is None else Held(fit, misfit, DRAWS, seed)
     z = None if held is None else held.z
     surface = Surface(fit, group, draws=DRAWS, seed=seed, z=z)
-    runs = candidates(fit, of_target(table, group), {group: surface}, DRAWS, z, seed)
+    runs = candidates(fit, rows, {group: surface}, DRAWS, z, seed)
     cost = cost_of(surface)
     best, reach = favoured(surface, cost, big, bound), reach_of(surface, cost)
     reach.refuse(big, best.n_params, SIZES)
@@ -178,8 +179,12 @@ def next_runs(
     again = _Worth(wasted, runs, big, seed + 1, DECIDING)
     if by == "value":
         ends = range(1 if search == "greedy" else len(chosen), len(chosen) + 1)
-        alone = [[int(i)] for i in np.flatnonzero(_within(runs.cost, small))]
+        alone = [[int(i)] for i in np.flatnonzero(paid(runs.cost, small))]
         chosen = max([[], *(chosen[:i] for i in ends), *alone], key=again.net)
+    names = tuple(str(runs.frame["run"][i]) for i in chosen)
+    notes += reach.far(runs.frame, names)
+    if held is not None:
+        notes += by_the_fit_alone(Surface(fit, group, draws=DRAWS, seed=seed), cost, bound, big, wasted)
     frame: Any = runs.frame.copy()
     frame["reduction"] = [joint.reduction([i]) for i in range(len(runs))]
     frame["saving"] = [again.saving([i]) for i in range(len(runs))]
@@ -187,7 +192,7 @@ def next_runs(
     frame["chosen"] = [i in chosen for i in range(len(runs))]
     return NextRuns(
         frame,
-        tuple(str(frame["run"][i]) for i in chosen),
+        names,
         joint.reduction(chosen),
         again.saving(chosen),
         float(runs.cost[chosen].sum()) if chosen else 0.0,
@@ -243,8 +248,3 @@ class _Worth:
     def net(self, chosen: Any) -> float:
         at = list(chosen)
         return self.saving(at) - (float(self.runs.cost[at].sum()) if at else 0.0)
-
-
-def _within(cost: np.ndarray, budget: float) -> np.ndarray:
-    """Which costs a budget pays for alone, as the searches count it."""
-    return cost <= budget * (1 + 1e-12)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
@@ -14,6 +16,10 @@ from bayeslaw.plan.surface import Surface
 
 #: less than this beyond the data is not worth a word, and more is hardly what was meant; decades
 LITTLE, FAR = 0.05, 4.0
+#: a run to buy further than this from the runs fitted in parameters or tokens is worth a word; decades
+ONE = 1.0
+#: what the ranges are of, in words
+NAMES = {"flops": "compute", "n_params": "parameters", "tokens": "tokens"}
 
 
 @dataclass(frozen=True)
@@ -34,16 +40,28 @@ class Reach:
 
     def say(self, **values: float) -> str:
         """One sentence on how far the values lie outside the data."""
-        names = {"flops": "compute", "n_params": "parameters", "tokens": "tokens"}
         far = [
-            f"{abs(d):.1f} decades {'above' if d > 0 else 'below'} in {names[name]}"
+            f"{abs(d):.1f} decades {'above' if d > 0 else 'below'} in {NAMES[name]}"
             for name, d in self.decades(**values).items()
             if abs(d) > LITTLE
         ]
         if not far:
-            return f"Inside the range of the runs fitted in {', '.join(names[name] for name in values)}."
+            return f"Inside the range of the runs fitted in {', '.join(NAMES[name] for name in values)}."
         said = f"Beyond the runs fitted: {', '.join(far)}. There the bands assume that the law goes on as it is."
         return " ".join([said, *self.doubts(values["flops"])]) if "flops" in values else said
+
+    def far(self, frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+        """A sentence on the runs of these ``names`` (rows of ``frame``) that lie far from the runs fitted."""
+        there: Any = frame[frame["run"].astype(str).isin(names)]
+        said = []
+        for name, n, d in zip(there["run"], there["n_params"], there["tokens"], strict=True):
+            most = max(self.decades(n_params=n, tokens=d).items(), key=lambda pair: abs(pair[1]))
+            if abs(most[1]) > ONE:
+                way = "above" if most[1] > 0 else "below"
+                said.append(f"{name} ({abs(most[1]):.1f} decades {way} in {NAMES[most[0]]})")
+        if not said:
+            return []
+        return [f"Far from the runs fitted: {', '.join(said)}. What they tell rests on the law holding there."]
 
     def doubts(self, flops: float) -> list[str]:
         """A sentence that asks whether a budget was meant, if it is more than ``FAR`` decades beyond the data."""

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
+from bayeslaw.data.units import human
+from bayeslaw.errors import PlanError
 from bayeslaw.plan.candidates import Candidates
 from bayeslaw.plan.costs import Cost
 from bayeslaw.plan.optimum import Limits, favoured, least_budget, loss_at, optimum
@@ -65,6 +67,20 @@ def waste(surface: Surface, cost: Cost, limits: Limits, flops: float) -> Waste:
         wasted[s] = 1 - np.exp(worth)
     wasted[~np.isfinite(loss)] = 1.0
     return Waste(np.asarray(sizes), np.maximum(wasted, 0.0), np.log(best.n_params))
+
+
+def by_the_fit_alone(surface: Surface, cost: Cost, limits: Limits, flops: float, big: Waste) -> list[str]:
+    """A sentence on what the mistake is by a fit's own ``surface``, where the one that was told allows for a misfit."""
+    try:
+        alone = waste(surface, cost, limits, flops)
+    except PlanError:
+        return []
+    (at, mistake), (there, told) = alone.now, big.now
+    return [
+        f"The waste allows for losses that stray from the law (misfit): {told:.1%} of the big run, if it has "
+        f"{human(big.sizes[there])} parameters. If the law holds everywhere, as plan takes it to, it is {mistake:.1%}, "
+        f"with {human(alone.sizes[at])}."
+    ]
 
 
 def saving(one: Waste, runs: Candidates, chosen: Sequence[int], seed: int = 0, times: int = 4) -> float:

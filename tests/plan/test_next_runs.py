@@ -242,3 +242,47 @@ def test_a_candidate_without_a_group_is_of_the_targets(made_fit):
     assert other.frame["group"].to_list() == ["code", "math", "code"]
     assert other.frame["reduction"][1] < 0.5 * found["reduction"][1]
     assert any("'math'" in note for note in other.notes)
+
+
+def test_a_candidate_that_is_no_language_model_is_refused(made_fit):
+    """In millions and billions: what the law says of it would make it the best of buys."""
+    with pytest.raises(PlanError, match=r"'pilot' \(row 1\): 1k parameters on 20 tokens.*nats a token.*in millions"):
+        next_runs(made_fit(), pd.DataFrame({"run": ["pilot"], "n_params": [1000], "tokens": [20]}), 1e24)
+
+
+def test_a_run_far_from_the_data_is_said_to_be(made_fit):
+    rows = pd.DataFrame({"run": ["near", "far"], "n_params": [1e9, 2e6], "tokens": [2e10, 2e8]})
+    found = next_runs(made_fit(spread=0.3), rows, 1e24, by="variance", budget=1e22)
+    assert set(found.chosen) == {"near", "far"}
+    assert any(note.startswith("Far from the runs fitted: far (1.") and "near" not in note for note in found.notes)
+
+
+def test_the_waste_is_told_with_and_without_the_misfit(made_fit):
+    fit = made_fit()
+    found = next_runs(fit, table(), 1e24)
+    alone = next_runs(fit, table(), 1e24, misfit=None)
+    said = [note for note in found.notes if "(misfit)" in note]
+    assert len(said) == 1
+    assert f"{found.mistake / 1e24:.1%}" in said[0]
+    assert f"{alone.mistake / 1e24:.1%}" in said[0]
+    assert not [note for note in alone.notes if "misfit" in note]
+
+
+def test_candidates_are_read_as_people_write_them(made_fit):
+    fit = made_fit()
+    plain = next_runs(fit, table(), 1e23)
+    words = table().assign(n_params=lambda t: t["n_params"].map("{:.6e}".format), flops=["1e19", "10e18", *[None] * 4])
+    words["tokens"] = [None, "", *(table()["flops"] / 6 / table()["n_params"])[2:]]
+    assert np.allclose(next_runs(fit, words, 1e23).frame["flops"], plain.frame["flops"], rtol=1e-5)
+    as_runs = Runs.from_frame(table().assign(tokens=plain.frame["tokens"]), need_loss=False)
+    found = next_runs(fit, as_runs, 1e23).frame.set_index("run").loc[plain.frame["run"]]
+    assert np.allclose(found["saving"], plain.frame["saving"], rtol=1e-5, atol=1e15)
+    for wrong, said in (
+        (table().rename(columns={"n_params": "params"}), "needs two of.*the table has run, params, flops"),
+        (table().assign(n_params=np.inf), "above 0 and finite"),
+        (table().assign(recurrence=4), "knows no recurrence"),
+        (table().assign(recurrence=np.nan), "recurrence nan: it must be at least 1"),
+        (table().assign(recurrence=0), "recurrence 0: it must be at least 1"),
+    ):
+        with pytest.raises(PlanError, match=said):
+            next_runs(fit, wrong, 1e23)
