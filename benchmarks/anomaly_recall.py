@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,22 @@ SEEDS, PER_SEED = 5, 14
 
 
 class Places:
-    """Where anomalies are injected: for every count of siblings, run and position, the bank's state just before."""
+    """Where anomalies are injected: for every count of siblings, run and position, the bank's state just before.
 
-    def __init__(self, curves: dict[str, Any], part: str, rate: float, counts: tuple[int, ...] = COUNTS) -> None:
+    ``targets`` : run → its siblings, in the order in which they are added.
+    """
+
+    def __init__(self, curves: dict[str, Any], part: str, rate: float, counts: tuple[int, ...] = COUNTS,
+                 targets: Mapping[str, tuple[str, ...]] = TARGETS) -> None:  # fmt: skip
         self.rate = rate
-        jobs = [(series(curves, name, others[:c]), c) for c in counts for name, others in TARGETS.items()]
+        jobs = [(series(curves, name, others[:c]), c) for c in counts for name, others in targets.items()]
         n = min(len(s.loss) for s, _ in jobs)
         self.step = jobs[0][0].step[:n]
         self.loss = np.stack([s.loss[:n] for s, _ in jobs], axis=1)
         self.others = np.full((n, len(jobs), MOST), np.nan)
         for b, (s, c) in enumerate(jobs):
             self.others[:, b, :c] = s.others[:n]
-        at = {name: positions(curves, name, part) for name in TARGETS}
+        at = {name: positions(curves, name, part) for name in targets}
         where = [(b, int(k)) for b, (s, _) in enumerate(jobs) for k in np.sort(at[s.name])]
         self.job, self.row = np.array([b for b, _ in where]), np.array([k for _, k in where])
         self.count = np.array([jobs[b][1] for b in self.job])
