@@ -37,7 +37,8 @@ class Bins:
         the runs have it, every column that is constant within each curve, ``step``, ``tokens``, ``flops`` (the bin's
         representative: exp of the mean log), ``lr``, ``grad_norm``, ``gate_*`` (means), then
 
-        - ``loss``, nats: robust height of the curve at the representative point; a bin of one row is that row,
+        - ``loss``, nats: robust height of the curve at the representative point; a bin of one row is that row, unless
+          that is a spike far above the rows around it,
         - ``spread``, nats: robust sd of one raw row about the local trend, NaN where a curve has under three rows,
         - ``count``: raw rows; ``rho``: lag-one autocorrelation about the trend, blended with the
           curve's own (20 rows' worth), 0 under eight rows; ``n_eff``: rows they are

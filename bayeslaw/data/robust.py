@@ -3,6 +3,7 @@
 A stretch ("segment") of a curve is a run of consecutive rows. Each gets the height of the smooth curve at the
 stretch's mean abscissa, whatever spikes are in it:
 
+0. rows of short segments that stand far above the rows before them are left aside (``spikes.py``);
 1. rows of short segments (under ``SHORT`` rows) are weighed against a running median of nine rows, which reproduces
    any monotone curve exactly, so a steep early descent is never taken for an outlier;
 2. long segments get a resistant line (half-medians, Brown and Mood 1951; the slope is the median of the segment's own
@@ -22,6 +23,7 @@ import numpy as np
 
 from bayeslaw.data.curvature import blended_curvature
 from bayeslaw.data.segments import Segments
+from bayeslaw.data.spikes import without_spikes
 
 SHORT = 8
 TUNING = 4.685
@@ -59,6 +61,7 @@ def local_levels(t: np.ndarray, y: np.ndarray, segments: Segments) -> Local:
     tau = t - centre[of_row]
     bounds = _curve_bounds(segments)
     spread = _short_noise(t, y, segments, bounds, ~long)
+    y = without_spikes(t, y, segments, bounds, spread)
     node_t, node_y, weight = _nodes(t, y, segments, bounds, spread)
     slope = _slopes(t, y, weight, segments, node_t, node_y)
     level, rho = node_y + slope * (centre - node_t), np.zeros(len(count))

@@ -115,6 +115,32 @@ def test_one_spike_in_a_short_bin():
     assert (spoilt["loss"] - clean["loss"]).abs().max() < 0.02
 
 
+@pytest.mark.parametrize("rows", [20, 30, 60, 150, 300])
+@pytest.mark.parametrize(("where", "long"), [(-1, 1), (-2, 2), (-2, 1), (0.5, 1), (0.5, 2), (0.7, 3)])
+def test_a_spike_in_a_sparse_curve_does_not_drag(rows, where, long):
+    """Bins of one row, and the last rows of a curve: a log is mostly looked at just after a spike."""
+    steps = np.arange(1.0, rows + 1) * 100
+    clean = law(steps) + np.random.default_rng(rows).normal(0, 0.005, rows)
+    loss = clean.copy()
+    first = rows + where if where < 0 else int(rows * where)
+    loss[first : first + long] += np.array([5.0, 1.0, 9.0])[:long]
+    bins, spoilt = (Runs.from_frame({"step": steps, "loss": v}).bins().frame for v in (clean, loss))
+    assert (spoilt["loss"] - bins["loss"]).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("height", [0.01, 0.3, 5.0])
+def test_what_goes_up_and_stays_is_no_spike(height):
+    steps = np.arange(1.0, 41.0) * 100
+    loss = law(steps) + np.random.default_rng(0).normal(0, 0.005, 40) + height * (steps > 2000)
+    np.testing.assert_array_equal(Runs.from_frame({"step": steps, "loss": loss}).bins().frame["loss"], loss)
+
+
+def test_a_fall_however_fast_is_no_spike():
+    steps = np.arange(1.0, 41.0) * 100
+    for loss in (11 / steps, 2 + 9 * np.exp(-steps / 200), np.where(steps > 3000, 2.0, 3.0) + 1 / steps):
+        np.testing.assert_array_equal(Runs.from_frame({"step": steps, "loss": loss}).bins().frame["loss"], loss)
+
+
 def test_autocorrelated_noise_is_worth_fewer_rows():
     frame = errors(many(STEPS, autoregressive, runs=60))
     long = frame[frame["count"] >= 60]
