@@ -109,9 +109,14 @@ def bin_runs(
             f"{f' and {len(dead) - 5:,} more runs' if len(dead) > 5 else ''}."
         )
     curve, rows, x = _in_range(curve, rows, x, first, notes)
+    positive = runs.frame["loss"].to_numpy(float)[rows] > 0
+    if not positive.all():
+        notes.append(f"{int((~positive).sum()):,} rows with a loss of 0 are in no bin: fits are to the logarithm.")
+        curve, rows, x = curve[positive], rows[positive], x[positive]
     if rows.size == 0:
         raise DataError(
-            f"No row of {runs.source} has {'step' if first is None else f'x >= {first:g}'}: nothing to bin."
+            f"No row of {runs.source} has {'a step and a loss above 0' if first is None else f'x >= {first:g}'}: "
+            f"nothing to bin."
         )
     frame = runs.frame
     v = abscissa(frame, curve, rows, x)

@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "unsorted": "runs not in order of steps, sorted",
     "missing_axis": "rows without a step, left out",
     "before_training": "rows at step 0, in no bin",
+    "zero_loss": "rows whose loss is exactly 0, in no bin",
     "derived_tokens": "runs whose tokens are step * batch_tokens",
     "high_loss": "runs with a median loss above 15: nats per token?",
     "torn_line": "last lines cut off while being written, left out",

@@ -66,6 +66,9 @@ def settle(frame: pd.DataFrame, empty: np.ndarray, need_loss: bool) -> tuple[np.
     kept &= ~_written_again(x, loss, ids.curve, kept, ledger)
     zero = kept & (x == 0)
     ledger.add_rows("before_training", zero, "{n} at step 0, before any training: kept in the table, in no bin.")
+    ledger.add_rows(
+        "zero_loss", kept & (loss == 0), "{n} with a loss of 0, the first at row {row}, as some trainers write for NaN."
+    )
     _check_losses(loss, kept, ids, ledger)
     return kept, ledger.entries
 

@@ -197,6 +197,17 @@ def test_any_shape_bins(steps, max_bins):
     assert np.isfinite(bins["loss"]).all()
 
 
+def test_a_loss_of_zero_is_in_no_bin():
+    """Trainers in 16 bits write 0 where they should write NaN; its logarithm left a fit without a finite density."""
+    steps = np.arange(100.0, 3100.0, 100.0)
+    runs = Runs.from_frame({"step": steps, "loss": np.where(steps == 1500, 0.0, law(steps))})
+    assert (runs.facts["kind"] == "zero_loss").sum() == 1
+    assert "15, as some trainers write for NaN" in runs.facts["message"].iloc[0]
+    bins = runs.bins()
+    np.testing.assert_array_equal(bins.frame["loss"], law(steps[steps != 1500]))
+    assert any("1 rows with a loss of 0" in note for note in bins.notes)
+
+
 def test_covariates_ride_along():
     steps = np.arange(1.0, 1001.0)
     df = pd.DataFrame({"run": "a", "group": "c4", "n_params": 1e9, "step": steps, "loss": law(steps), "shape": "wide"})
