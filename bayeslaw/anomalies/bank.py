@@ -30,20 +30,17 @@ EXCESS = (1.4, 1.0)
 class Step:
     """What one row says, each (B,).
 
-    ``expected`` loss and ``scale`` of the noise (nats), ``z`` the residual in scales, ``p`` its tail probability,
-    ``total`` the combined evidence, ``kinds`` (B, 4) its parts, ``alarm`` whether an event opened at this row,
-    ``closed`` whether one closed, ``active`` whether one is open, ``shared`` whether siblings' rows were used,
-    ``own_z`` the residual of the run alone in its own scales.
+    ``expected`` loss and ``scale`` of the noise (nats), ``z`` the residual in scales, ``total`` the combined evidence,
+    ``kinds`` (B, 4) its parts, ``alarm`` whether an event opened at this row, ``active`` whether one is open,
+    ``shared`` whether siblings' rows were used, ``own_z`` the residual of the run alone in its own scales.
     """
 
     expected: np.ndarray
     scale: np.ndarray
     z: np.ndarray
-    p: np.ndarray
     total: np.ndarray
     kinds: np.ndarray
     alarm: np.ndarray
-    closed: np.ndarray
     active: np.ndarray
     shared: np.ndarray
     own_z: np.ndarray
@@ -100,7 +97,7 @@ class Bank:
             wide = TOLERANCE[1] + self._excess(st.c_wander, EXCESS[1]) + pair["drift"]
             tolerance = np.where(shared, wide, tolerance)
         armed = (st.rows >= noise.WARM_UP) & (st.age >= RESTART) & (st.active == 0)
-        p, point = evidence.point_evidence(z, w, self.rate, np.where(shared, evidence.PAIRED_POINT, 1.0))
+        _, point = evidence.point_evidence(z, w, self.rate, np.where(shared, evidence.PAIRED_POINT, 1.0))
         lean = np.where(shared, st.c_mean, st.mean)
         temper = np.where(shared, TEMPER[1], TEMPER[0])
         ratio = evidence.ratios(z, w, np.minimum(tolerance, 3.0), lean, temper)
@@ -110,7 +107,7 @@ class Bank:
         kinds = evidence.by_kind(st.detectors, point)
         # the rows that led to an alarm have bent the slope already, and an event may last
         st.pair_slope = np.where(alarm[:, None], 0.0, st.pair_slope)
-        closed, moved = self._events(alarm, z, residual, residual if pair is None else pair["mean"], tolerance)
+        moved = self._events(alarm, z, residual, residual if pair is None else pair["mean"], tolerance)
         calm = (st.active == 0) & ~moved
         self._learn(residual, scale, own_z, ahead, calm, first, loss)
         if pair is not None:
@@ -119,7 +116,7 @@ class Bank:
             st.level = st.level + np.where(moved, st.recent_raw, 0.0)
             st.pair_level = st.pair_level + np.where(moved, st.recent_pair, 0.0)[:, None] * (st.pair_rows > 0)
         st.position, st.rows, st.age, st.steady = at, st.rows + 1, st.age + 1, st.steady + 1
-        return Step(expected, sd, z, p, total, kinds, alarm, closed, st.active > 0, shared, own_z)
+        return Step(expected, sd, z, total, kinds, alarm, st.active > 0, shared, own_z)
 
     @staticmethod
     def _excess(wander: np.ndarray, most: float) -> np.ndarray:
@@ -128,8 +125,8 @@ class Bank:
 
     def _events(
         self, alarm: np.ndarray, z: np.ndarray, residual: np.ndarray, against: np.ndarray, tolerance: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Open, follow and close events; returns which closed, and which of those leave the level where it now is."""
+    ) -> np.ndarray:
+        """Open, follow and close events; returns which of them close and leave the level where it now is."""
         st = self.state
         opened = alarm & (st.active == 0)
         was = st.active > 0
@@ -144,7 +141,7 @@ class Bank:
         moved = late & ~quiet
         # a level that stays displaced is the new one; for a while it is followed more quickly
         st.age = np.where(moved, 2.0 * baseline.LOOSE, st.age)
-        return quiet | late, moved
+        return moved
 
     def _learn(
         self, residual: np.ndarray, scale: np.ndarray, z: np.ndarray, ahead: np.ndarray, calm: np.ndarray,
