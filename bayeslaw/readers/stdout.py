@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,6 @@ from bayeslaw.readers.source import Source
 from bayeslaw.readers.stdout_patterns import FAMILIES, Family
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_BLANKS = re.compile(r"\s+")
 #: what a line ends in that was cut off in the midst of a number
 _END = re.compile(rb"[\w.+-]+\Z")
 #: a longer line is a dump of something; cutting it also bounds the time that a pattern can take
@@ -127,7 +127,9 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, str]]:
                 text = raw[:LONGEST].decode("utf-8", "replace").rstrip()
                 if "\x1b" in text:
                     text = _COLOUR.sub("", text)
-                yield number, _BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
+                if "  " in text or "\t" in text:  # single blanks, the first one too; faster than a pattern
+                    text = f"{' ' if text[0].isspace() else ''}{' '.join(text.split())}"
+                yield number, text
 
 
 def _matches(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, Family, re.Match[str]]]:
@@ -160,16 +162,13 @@ def _rows(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, Family |
 
 def _put(row: dict[str, Any], key: str, text: str, family: Family) -> None:
     key = family.rename.get(key, key)
-    value = text.replace(",", "").replace("_", "")
     if key in row:
         return
     try:
-        row[key] = float(value)
-    except ValueError:
-        try:
-            row[key] = units.parse(value, key)
-        except DataError:
-            return
+        row[key] = float(text)
+    except ValueError:  # commas, or a suffix
+        with contextlib.suppress(DataError):
+            row[key] = units.parse(text.replace(",", "").replace("_", ""), key)
 
 
 def _finish(row: dict[str, Any], records: Records, where: list[int]) -> None:
