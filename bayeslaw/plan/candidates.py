@@ -79,7 +79,7 @@ def candidates(
         n_params, tokens and flops cannot all be true; a recurrence is none, or the law knows none; or the law expects
         a loss there that no language model has.
     """
-    frame = _read(table, "recurrence" in plannable(fit).covariates)
+    frame = read_table(fit, table)
     found = surfaces if surfaces is not None else {}
     groups = pd.Series(group_names(frame), dtype=object)
     pooled, new = [str(g) for g in fit.problem.levels.get("group", [])], unknown_groups(fit, frame)
@@ -108,8 +108,11 @@ def candidates(
     return Candidates(frame, log_loss, noise, size, float(np.sqrt(np.mean(shift**2))) if shift is not None else 0.0)
 
 
-def _read(table: Any, looped: bool) -> Any:
-    """The candidates' frame: a name each, numbers (also written "1B") for n_params, tokens, flops and recurrence."""
+def read_table(fit: Fit, table: Any) -> Any:
+    """The candidates' frame: a name each, numbers (also written "1B") for n_params, tokens, flops and recurrence.
+
+    PlanError as of ``candidates``, for all that the table alone tells.
+    """
     frame: Any = frame_of(table).reset_index(drop=True).copy()
     if not len(frame):
         raise PlanError("There is no candidate run: give at least one row with two of n_params, tokens and flops.")
@@ -124,7 +127,7 @@ def _read(table: Any, looped: bool) -> Any:
         if wrong.any():
             at, should = int(wrong.argmax()), "at least 1" if least else "above 0 and finite"
             raise PlanError(f"Candidate {frame['run'].iloc[at]!r} has {name} {values[at]:g}: it must be {should}.")
-    if not looped and (frame["recurrence"] != 1).any():
+    if "recurrence" not in plannable(fit).covariates and (frame["recurrence"] != 1).any():
         raise PlanError("The fit's law knows no recurrence: fit iso-depth or looped-total, or leave the column out.")
     short = frame[["n_params", "tokens", "flops"]].notna().sum(axis=1) < 2
     if short.any():

@@ -16,7 +16,7 @@ from bayeslaw.plan.budget import parse_budget
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import bands
 from bayeslaw.plan.optimum import Limits, loss_at, optimum, recurrences_of, tokens_for
-from bayeslaw.plan.reach import reach_of
+from bayeslaw.plan.reach import reach_of, unseen
 from bayeslaw.plan.surface import Surface
 
 EQUAL = ("training", "inference", "parameters")
@@ -118,4 +118,5 @@ def trade_off(
     middle = frame.iloc[int(frame["median"].argmin())]
     reach = reach_of(surface, cost)
     said = reach.say(flops=budget, n_params=float(middle["n_params"]), tokens=float(middle["tokens"]))
-    return TradeOff(frame, equal, budget, p, (*surface.notes, said))
+    beyond = [note for r in loops for note in unseen(surface, r)]
+    return TradeOff(frame, equal, budget, p, (*surface.notes, said, *beyond))

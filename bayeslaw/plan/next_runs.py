@@ -14,7 +14,7 @@ from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import Rates, parse_budget, settled
-from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, unknown_groups
+from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, read_table, unknown_groups
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.design import Joint, exhaustive, greedy, paid
 from bayeslaw.plan.misfit import Held, Misfit, Places
@@ -147,6 +147,7 @@ def next_runs(
     rows = of_target(table, group)
     if search == "exhaustive" and len(rows) > 15:
         raise PlanError(f"An exhaustive search tries every set: at most 15 candidates, not {len(rows)}. Use greedy.")
+    rows = read_table(fit, rows)
     bound = Limits.of(limits)
     big, known = parse_budget(flops, rates)
     small, other = (big / 10, known) if budget is None else parse_budget(budget, known)

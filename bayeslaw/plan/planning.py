@@ -18,7 +18,7 @@ from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, limited, plug_in, regret_curve, sensitivity
 from bayeslaw.plan.isoflop import sweeps
 from bayeslaw.plan.optimum import SIZES, Limits, least_budget, optimum
-from bayeslaw.plan.reach import Reach, reach_of
+from bayeslaw.plan.reach import Reach, reach_of, unseen
 from bayeslaw.plan.surface import NOISE, Surface, stream
 
 QUANTITIES = ("n_params", "tokens", "recurrence", "tokens_per_param", "loss", "loss_observed")
@@ -172,7 +172,6 @@ def plan(
     bound = Limits.of(limits)
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     price = cost_of(surface, cost)
-    known = settled(rates) if flops is None else Rates()
     notes = list(surface.notes)
     if flops is None:
         from bayeslaw.plan.target import budgets_for, refuse
@@ -180,11 +179,11 @@ def plan(
         assert target_loss is not None
         needed = budgets_for(surface, price, bound, target_loss)
         refuse(target_loss, needed)
-        budget = float(np.median(needed))
+        budget, known = float(np.median(needed)), settled(rates)
         notes.append(f"Planned for the median of the budgets that reach a loss of {target_loss:g}.")
     else:
-        budget, known = parse_budget(flops, rates)
-        known = settled(rates, known)
+        budget, named = parse_budget(flops, rates)
+        known = settled(rates, named)
     if surface.law.name in ADDITIVE and surface.layout.likelihood == "points":
         found = sweeps(surface.problem.bins, group)
         if found >= SWEEPS:
@@ -210,8 +209,9 @@ def plan(
     frame = pd.DataFrame({name: bands(table[name].to_numpy()) for name in table}).T.astype(float)
     choice = choose(surface, price, bound, budget, best)
     at = frame["median"].to_dict()
-    notes.append(reach.say(flops=budget, n_params=float(at["n_params"]), tokens=float(at["tokens"])))
-    notes += limited(surface, price, bound, budget, best)
+    sizes = {name: float(at[name]) for name in ("n_params", "tokens")}
+    notes.append(reach.say(target=target_loss, flops=budget, **sizes))
+    notes += [*unseen(surface, choice.recurrence), *limited(surface, price, bound, budget, best)]
     # at the limit's own end it is the limit that was named
     edge = best.edge & ((best.n_params < bound.largest * 0.9) | (bound.largest >= SIZES[1]))
     if edge.any():

@@ -14,6 +14,7 @@ from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.forecast import forecast
 from bayeslaw.plan.budget import Rates, settled
+from bayeslaw.plan.surface import untrusted
 
 CONSTANT = ("group", "n_params", "n_params_once", "n_params_recurrent", "recurrence")
 
@@ -115,4 +116,4 @@ def portfolio(
     frame["days_left"] = [price.days(f) for f in left]
     frame["money_left"] = [price.money(f) for f in left]
     frame["stop"] = (frame["p_best"] < threshold) & (np.arange(len(frame)) != int(frame["p_best"].argmax()))
-    return Portfolio(frame, threshold, float(left[frame["stop"]].sum()), price, band.notes)
+    return Portfolio(frame, threshold, float(left[frame["stop"]].sum()), price, (*untrusted(fit), *band.notes))

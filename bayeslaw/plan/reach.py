@@ -38,8 +38,8 @@ class Reach:
             out[name] = float(max(np.log10(value / high), 0.0) + min(np.log10(value / low), 0.0))
         return out
 
-    def say(self, **values: float) -> str:
-        """One sentence on how far the values lie outside the data."""
+    def say(self, *, target: float | None = None, **values: float) -> str:
+        """One sentence on how far the values lie outside the data; ``target`` is the loss that the compute is for."""
         far = [
             f"{abs(d):.1f} decades {'above' if d > 0 else 'below'} in {NAMES[name]}"
             for name, d in self.decades(**values).items()
@@ -48,7 +48,7 @@ class Reach:
         if not far:
             return f"Inside the range of the runs fitted in {', '.join(NAMES[name] for name in values)}."
         said = f"Beyond the runs fitted: {', '.join(far)}. There the bands assume that the law goes on as it is."
-        return " ".join([said, *self.doubts(values["flops"])]) if "flops" in values else said
+        return " ".join([said, *self.doubts(values["flops"], target)]) if "flops" in values else said
 
     def far(self, frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
         """A sentence on the runs of these ``names`` (rows of ``frame``) that lie far from the runs fitted."""
@@ -63,10 +63,12 @@ class Reach:
             return []
         return [f"Far from the runs fitted: {', '.join(said)}. What they tell rests on the law holding there."]
 
-    def doubts(self, flops: float) -> list[str]:
-        """A sentence that asks whether a budget was meant, if it is more than ``FAR`` decades beyond the data."""
+    def doubts(self, flops: float, target: float | None = None) -> list[str]:
+        """A sentence that asks whether a budget was meant, or a target, if ``FAR`` decades and more beyond the data."""
         if abs(self.decades(flops=flops)["flops"]) <= FAR:
             return []
+        if target is not None:
+            return [f"Is a loss of {target:g} meant? It takes {flops:.3g} FLOP, and {self.took}."]
         return [f"Is the budget meant? It is {flops:.3g} FLOP, and {self.took}."]
 
     @property
@@ -97,3 +99,18 @@ def reach_of(surface: Surface, cost: Cost) -> Reach:
     if "flops" in bins:
         flops = np.where(bins["flops"] > 0, bins["flops"], flops)
     return Reach(*((float(v.min()), float(v.max())) for v in (flops, n, tokens)))
+
+
+def unseen(surface: Surface, recurrence: float) -> list[str]:
+    """A sentence on a recurrence outside those of the runs fitted, of the surface's group where it is named."""
+    bins: Any = surface.problem.bins
+    if surface.group is not None and "group" in bins:
+        bins = bins[bins["group"].astype(str) == surface.group]
+    if not surface.looped or bins["recurrence"].min() <= recurrence <= bins["recurrence"].max():
+        return []
+    low, high = float(bins["recurrence"].min()), float(bins["recurrence"].max())
+    whose = "" if surface.group is None else f" of {surface.group}"
+    return [
+        f"{recurrence:g} recurrent steps are outside those of the runs fitted{whose}, {low:g} to {high:g}. There the "
+        "bands assume that the law goes on as it is."
+    ]

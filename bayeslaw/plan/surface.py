@@ -41,6 +41,11 @@ def plannable(fit: Fit) -> Law:
     return law
 
 
+def untrusted(fit: Fit) -> list[str]:
+    """The verdict on a fit in a sentence if a check of its sampling failed; none is asked of draws made otherwise."""
+    return [] if not fit.stats or fit.check().ok else [f"{str(fit.check()).splitlines()[0]} print(fit) tells more."]
+
+
 class Surface:
     """Draws of the loss surface for one group of a fit.
 
@@ -49,7 +54,7 @@ class Surface:
     fit : a fit of a law of parameters, tokens and recurrence.
     group : the member of the group level to plan for. None with several groups is a new group: its deviations are
         drawn from their population, which widens everything.
-    recurrent_share : share of a looped model's parameters that lies in the loop; by default as in the runs fitted.
+    recurrent_share : of a looped model's parameters, those in the loop; by default as in the runs fitted.
     draws : posterior draws used, at most as many as the fit has.
     seed : of what is drawn anew. Surfaces of one seed draw the same for the same new member, else independently.
     new : name of the new group where ``group`` is None.
@@ -57,7 +62,8 @@ class Surface:
     Raises
     ------
     PlanError
-        The law reads something that no budget decides (a schedule, an exit step), or the group was not fitted.
+        The law reads something that no budget decides (a schedule, an exit step), the group was not fitted, or the
+        share is none.
     """
 
     def __init__(
@@ -68,7 +74,9 @@ class Surface:
         self.law, self.layout, self.problem = plannable(fit), fit.problem.layout, fit.problem
         self.z = fit.draws(draws) if z is None else np.atleast_2d(z)
         self.looped = "recurrence" in self.law.covariates
-        self.notes: list[str] = []
+        self.notes = untrusted(fit)
+        if recurrent_share is not None and not 0 <= recurrent_share <= 1:
+            raise PlanError(f"recurrent_share is a share of the parameters, from 0 to 1, not {recurrent_share!r}.")
         self._share_given, self._centred = recurrent_share, False
         split = {"n_params_once", "n_params_recurrent"} <= set(self.problem.bins)
         if self.looped and recurrent_share is None and not split:

@@ -95,8 +95,6 @@ def target(
     TargetError
         More likely than not, the target is below the irreducible loss; ``.probability`` says how likely.
     """
-    if not (np.isfinite(loss) and loss > 0):
-        raise PlanError(f"A target loss is a number of nats per token above 0, not {loss!r}.")
     bound, known = Limits.of(limits), settled(rates)
     surface = Surface(fit, group, recurrent_share=recurrent_share, draws=draws, seed=seed)
     price = cost_of(surface, cost)
@@ -106,7 +104,7 @@ def target(
     reach = reach_of(surface, price)
     notes = [*surface.notes]
     if np.isfinite(found["median"]):
-        notes.append(reach.say(flops=found["median"]))
+        notes.append(reach.say(target=loss, flops=found["median"]))
     curve = _curve(surface, price, bound, loss, needed)
     return Target(loss, known, found, float(np.isinf(needed).mean()), needed, curve, reach, tuple(notes))
 
@@ -126,8 +124,11 @@ def budgets_for(surface: Surface, cost: Cost, limits: Limits, loss: float) -> np
     """FLOP (S,) at which each draw's optimum has the target loss; infinite where it never does.
 
     None is below the smallest budget that pays for a size and for serving it.
-    False position on log C with the Illinois rule, on the log of the loss, which is smooth and falls.
+    False position on log C with the Illinois rule, on the log of the loss, which is smooth and falls. PlanError if
+    ``loss`` is none.
     """
+    if not (np.isfinite(loss) and loss > 0):
+        raise PlanError(f"A target loss is a number of nats per token above 0, not {loss!r}.")
 
     def miss(log_c: np.ndarray) -> np.ndarray:
         return np.minimum(np.log(optimum(surface, cost, 10.0**log_c, limits).loss / loss), FAR_OFF)

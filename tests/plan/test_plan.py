@@ -1,5 +1,7 @@
 """``plan`` and ``target`` as people call them."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,8 @@ from bayeslaw.fit import Fit
 from bayeslaw.plan import Limits, plan, rates, target
 from bayeslaw.plan.costs import SIX_N
 from bayeslaw.plan.decision import judge
+from bayeslaw.plan.looped import trade_off
+from bayeslaw.plan.next_runs import next_runs
 from bayeslaw.plan.optimum import optimum
 from bayeslaw.plan.surface import Surface
 
@@ -207,3 +211,42 @@ def test_a_price_without_a_device_is_refused_everywhere(made_fit):
     ):
         with pytest.raises(PlanError, match="device"):
             ask()
+
+
+def test_what_a_target_takes_is_asked_about_as_a_target(made_fit):
+    fit = made_fit()
+    low = float(np.quantile(Surface(fit).coefficients()["E"], 0.7))
+    for found in (plan(fit, target_loss=low), target(fit, low)):
+        said = " ".join(found.notes)
+        assert f"Is a loss of {low:g} meant? It takes" in said
+        assert "budget meant" not in said
+    for wrong in (0, -1.0, float("nan"), float("inf")):
+        for ask in (plan, target):
+            with pytest.raises(PlanError, match="above 0"):
+                ask(fit, **({"target_loss": wrong} if ask is plan else {"loss": wrong}))
+
+
+def test_a_recurrence_that_no_run_had_is_said_to_be(made_fit):
+    fit = made_fit("looped-total", looped=True)
+    said = "16 recurrent steps are outside those of the runs fitted, 1 to 4"
+    assert any(note.startswith(said) for note in plan(fit, 1e21, limits={"recurrences": (16,)}).notes)
+    assert not any("outside those" in note for note in plan(fit, 1e21).notes)
+    both = trade_off(fit, 1e21, limits={"recurrences": (1, 16)})
+    assert next(note for note in both.notes if "outside those" in note).startswith(said)
+    for share in (-0.1, 50):
+        with pytest.raises(PlanError, match="from 0 to 1"):
+            plan(fit, 1e21, recurrent_share=share)
+
+
+def test_a_fit_that_failed_its_checks_is_named(made_fit):
+    """Whoever plans with a saved fit did not see its verdict."""
+    good = made_fit()
+    chains, draws = good.z.shape[:2]
+    stats = {"energy": np.random.default_rng(0).standard_normal((chains, draws)),
+             "diverging": np.ones((chains, draws), bool), "steps": np.ones((chains, draws))}  # fmt: skip
+    bad = dataclasses.replace(good, stats=stats)
+    assert not bad.check().ok
+    rows = pd.DataFrame({"n_params": [1e9], "tokens": [2e10]})
+    for found in (plan(bad, 1e22), target(bad, 2.5), next_runs(bad, rows, 1e22)):
+        assert "Do not trust this fit yet: R-hat" in str(found)
+    assert "trust" not in str(plan(good, 1e22))
