@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayeslaw.anomalies.noise import SCALES, density, tail
+from bayeslaw.errors import DataError
 
 #: sizes of the shifts that are looked for, in base scales, and the factors by which noise may grow
 SHIFTS = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])
@@ -41,6 +42,13 @@ SHARES = np.concatenate(
 N_DETECTORS = len(SHARES)
 #: largest evidence that is kept
 CAP = 1e30
+
+
+def checked(rate: float) -> float:
+    """A rate of false alarms per step as it was asked for; DataError unless it lies between 0 and 1."""
+    if not 0 < rate < 1:
+        raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
+    return rate
 
 
 def ratios(

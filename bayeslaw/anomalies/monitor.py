@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bayeslaw.anomalies import evidence
 from bayeslaw.anomalies.company import LOOK_EVERY, Company
 from bayeslaw.anomalies.events import Event, plain
 from bayeslaw.anomalies.gradients import Gradients
@@ -48,9 +49,7 @@ class Monitor:
     """
 
     def __init__(self, rate: float = 1e-4, siblings: Runs | None = None, patience: int = 8) -> None:
-        if not 0 < rate < 1:
-            raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
-        self.rate, self.patience = rate, patience
+        self.rate, self.patience = evidence.checked(rate), patience
         self._gradients = Gradients(rate)
         self._streams: dict[str, Stream] = {}
         self._company = Company(self._streams, siblings)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayeslaw.anomalies import evidence
 from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.events import COLUMNS, Event
-from bayeslaw.anomalies.evidence import KINDS as DETECTORS
 from bayeslaw.anomalies.naming import Row
 from bayeslaw.anomalies.noise import WARM_UP
 from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, nonfinite, rewinds
@@ -89,8 +89,7 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
             f"anomalies takes Runs, got {type(runs).__name__}. Read a file with bayeslaw.load(path), or a table with "
             f"bayeslaw.Runs.from_frame(table)."
         )
-    if not 0 < rate < 1:
-        raise DataError(f"rate is a share of steps between 0 and 1, such as 1e-4; got {rate}.")
+    evidence.checked(rate)
     curves, law = _curves(runs, fit)
     if not curves:
         raise DataError(
@@ -199,7 +198,7 @@ def _pass(
                     events[name] += trackers[name].nonfinite(float(bad))
             events[name] += trackers[name].push(
                 row, float(own[i]), bool(result.alarm[i]), bool(result.active[i]), float(result.total[i]),
-                DETECTORS[top[i]],
+                evidence.KINDS[top[i]],
             )  # fmt: skip
             keep[name][k] = (*row[:5], result.active[i], result.own_z[i])
             if result.shared[i] and abs(result.own_z[i]) > HARD and abs(result.z[i]) < 4 and k > 200:
