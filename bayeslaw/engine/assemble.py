@@ -17,6 +17,7 @@ import pandas as pd
 from bayeslaw.cards import Card, Prior
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.budgets import wants_budgets, with_budgets
+from bayeslaw.engine.exits import unread
 from bayeslaw.engine.layout import Entry, Layout, Path
 from bayeslaw.engine.levels import PATHS, levels_of, member_index, orders_of
 from bayeslaw.engine.rows import SEGMENTS, bucket, padded_rows, schedules_of
@@ -81,6 +82,7 @@ def lay_out(
     if wants_budgets(card, points, notes):
         bins = with_budgets(bins)
     series, code = series_table(bins)
+    unread(law, series, notes)
     levels = levels_of(card, series, points, notes)
     for level, members in levels.items():
         series[f"{level}_index"] = member_index(level, members, series)

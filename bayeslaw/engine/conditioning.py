@@ -16,8 +16,9 @@ import numpy as np
 
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, row_noise
+from bayeslaw.engine.exits import keys_of
 from bayeslaw.engine.predict import curve_draws, leading
-from bayeslaw.engine.question import Question, asked, keys_of
+from bayeslaw.engine.question import Question, asked
 from bayeslaw.engine.weights import Draws, first, paths_of, weighted
 from bayeslaw.laws import Schedule
 

@@ -14,6 +14,7 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem, series_table, usable
 from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.engine.covariates import fill_sizes, name_orders, need_axis, need_steps
+from bayeslaw.engine.exits import keys_of, unread_ahead, with_other_exits
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.levels import COLUMN_OF_LEVEL, member_index
 from bayeslaw.engine.rows import bucket, padded_rows, schedules_of
@@ -28,7 +29,8 @@ class Question:
     Attributes
     ----------
     target, code : the rows to forecast, and the series of each.
-    series : one row per series, with its ``{level}_index``.
+    series : one row per series, with its ``{level}_index``: those asked for, then what ``given`` has of their runs'
+        other exits.
     known, known_code : binned rows with losses, and the series of each; ``from_given`` (series,): whether a series has
         them from ``given`` and not from the fit.
     layout, data : as the problem's, the discrepancy's knots continued to all rows.
@@ -68,6 +70,8 @@ def asked(
     if "budget" in problem.levels:
         target = with_budgets(target, problem.levels["budget"])
     series, code = series_table(target)
+    unread_ahead(problem, series, notes)
+    series = with_other_exits(problem, series, given)
     name_orders(problem, series, given)
     fill_sizes(problem, series)
     known, from_given = _known(problem, series, given, notes)
@@ -162,11 +166,6 @@ def _known(
     parts.append(fitted[(fitted["code"] >= 0) & ~from_given[fitted["code"]]])
     known = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
     return known, from_given
-
-
-def keys_of(frame: pd.DataFrame) -> list[tuple[str, float]]:
-    exits = frame["exit_step"].fillna(-1.0).to_numpy(float) if "exit_step" in frame else np.full(len(frame), -1.0)
-    return list(zip(frame["run"].astype(str), exits, strict=True))
 
 
 def _schedules(

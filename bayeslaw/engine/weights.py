@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bayeslaw.engine.exits import keys_of
 from bayeslaw.engine.predict import evidence_draws, leading, together
-from bayeslaw.engine.question import Question, everything, keys_of, told_of
+from bayeslaw.engine.question import Question, everything, told_of
 
 #: Pareto k above which importance weights are not to be trusted (Vehtari et al. 2024, arXiv 1507.02646)
 MOST_K = 0.7
