@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from bayeslaw.data.columns import CANONICAL
 from bayeslaw.errors import DataError, DataWarning
 
 #: fewer rows of a run may well have the same tokens
@@ -66,8 +65,8 @@ def check_scale(frame: pd.DataFrame) -> None:
             continue
         less = "less than one a step" if most < steps else f"{most:g} at most"
         warnings.warn(
-            f"{name} is {less}: is it counted in billions, or in millions? Here it is {CANONICAL[name]}, each counted: "
-            f"write {most:g}B, or multiply the column.",
+            f"{name} is {less}, where {'parameters' if name == 'n_params' else 'tokens'} are counted one by one: if these "
+            f"are billions, write {most:g}B, or multiply the column.",
             DataWarning,
             stacklevel=2,
         )

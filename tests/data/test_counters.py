@@ -67,11 +67,13 @@ def test_an_ordinary_resume_is_not():
 
 def test_tokens_and_parameters_in_billions_are_warned_of():
     """A law fitted to them is as good as another, its plans are not."""
-    with pytest.warns(DataWarning, match=r"tokens is less than one a step: .* write 1.05B, or multiply"):
+    with pytest.warns(DataWarning, match=r"tokens is less than one a step, where .* write 1.05B, or multiply"):
         Runs.from_frame(table(tokens=np.arange(1.0, 21.0) / 20 * 1.05, step=np.arange(1e5, 2.1e6, 1e5)))
     points = {"n_params": [0.07, 1.4, 7.0], "tokens": [2e9, 3e10, 1e11], "loss": [3.5, 2.8, 2.4]}
-    with pytest.warns(DataWarning, match=r"n_params is 7 at most: .* number of parameters, each counted: write 7B, or"):
+    with pytest.warns(
+        DataWarning, match=r"n_params is 7 at most, where parameters are counted one by one: .* write 7B, or"
+    ):
         Runs.from_frame(points)
-    with pytest.warns(DataWarning, match=r"tokens is 300 at most: .* cumulative training tokens, each counted"):
+    with pytest.warns(DataWarning, match=r"tokens is 300 at most, where tokens are counted one by one"):
         Runs.from_frame({**points, "n_params": [7e7, 1.4e9, 7e9], "tokens": [20, 100, 300]})
     Runs.from_frame({**points, "n_params": ["70M", "1.4B", "7B"], "tokens": ["20B", "100B", "300B"]})
