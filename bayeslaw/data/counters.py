@@ -65,8 +65,8 @@ def check_scale(frame: pd.DataFrame) -> None:
             continue
         less = "less than one a step" if most < steps else f"{most:g} at most"
         warnings.warn(
-            f"{name} is {less}, where {'parameters' if name == 'n_params' else 'tokens'} are counted one by one: if these "
-            f"are billions, write {most:g}B, or multiply the column.",
+            f"{name} is {less}, where {'parameters' if name == 'n_params' else 'tokens'} are counted one by one: if "
+            f"these are billions, write {most:g}B, or multiply the column.",
             DataWarning,
             stacklevel=2,
         )
