@@ -79,9 +79,9 @@ def match(columns: Sequence[str], chosen: Mapping[str, str] | None = None, *, ne
     """
     chosen = dict(chosen or {})
     _check_chosen(columns, chosen)
-    by_key: dict[str, str] = {}
+    by_key: dict[str, list[str]] = {}
     for column in columns:
-        by_key.setdefault(_key(column), column)
+        by_key.setdefault(_key(column), []).append(column)
     mapping = dict(chosen)
     taken = set(chosen.values())
     notes: list[str] = []
@@ -131,9 +131,15 @@ def _key(name: str) -> str:
     return name if len(name) == 1 else name.lower()
 
 
-def _present(aliases: Iterable[tuple[str, str]], by_key: Mapping[str, str], taken: set[str]) -> list[tuple[str, str]]:
-    found = [(by_key[_key(alias)], trainer) for alias, trainer in aliases if _key(alias) in by_key]
-    return [(source, trainer) for source, trainer in dict(found).items() if source not in taken]
+def _present(
+    aliases: Iterable[tuple[str, str]], by_key: Mapping[str, list[str]], taken: set[str]
+) -> list[tuple[str, str]]:
+    """The columns that are called by one of the aliases, and whose name it is; exactly so, if one of several is."""
+    found: dict[str, str] = {}
+    for alias, trainer in aliases:
+        there = by_key.get(_key(alias), [])
+        found |= dict.fromkeys([alias] if alias in there else there, trainer)
+    return [(source, trainer) for source, trainer in found.items() if source not in taken]
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -76,6 +76,13 @@ def test_ambiguous_loss_names_candidates_and_the_remedy():
     )
 
 
+def test_names_that_differ_in_case_alone_are_two_candidates():
+    with pytest.raises(DataError, match=r"2 columns could be loss .* 'Loss', 'LOSS'"):
+        match(["step", "Loss", "LOSS"])
+    assert match(["step", "Loss", "loss"]).mapping["loss"] == "loss"
+    assert match(["step", "Train/Loss", "train/loss"]).mapping["loss"] == "train/loss"
+
+
 def test_users_choice_settles_it():
     assert match(["train/loss", "lm loss"], {"loss": "lm loss"}).mapping["loss"] == "lm loss"
 
