@@ -89,7 +89,7 @@ class Recorder:
             for name, value in row.items():
                 if hasattr(value, "detach"):
                     row[name] = value.detach().clone()  # the copy keeps its value when the loop reuses the tensor
-                elif hasattr(value, "dtype"):
+                elif hasattr(value, "setflags"):  # numpy's; JAX's arrays stay what they are
                     row[name] = value.copy()
             self._rows.append(row)
             if self._thread is None:
