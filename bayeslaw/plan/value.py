@@ -26,8 +26,8 @@ from bayeslaw.plan.surface import OUTCOMES, Surface, stream
 
 #: sizes among which the big run's is chosen anew, and budgets at which each draw's optimum is tabulated
 CHOICES, BUDGETS = 49, 25
-#: of the regression of waste on what an outcome tells
-DEGREE = 3
+#: of the regression of waste on what an outcome tells; outcomes at which the sizes that are ever best are looked for
+DEGREE, GRID = 3, 2000
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,9 @@ def saving(one: Waste, runs: Candidates, chosen: Sequence[int], seed: int = 0, t
     q, r = np.linalg.qr(design)
     # a draw wastes the same under each of its outcomes, so that these are summed before sizes come in
     summed = q.reshape(times, len(f), -1).sum(axis=0).T @ one.wasted
-    expected = design @ np.linalg.lstsq(r, summed, rcond=None)[0]
-    pick, draw = expected.argmin(axis=1), np.tile(np.arange(len(f)), times)
+    shape = np.linalg.lstsq(r, summed, rcond=None)[0]
+    # few sizes are best for any outcome, and only these need be looked at for all
+    ends = np.linspace(told.min(), told.max(), GRID)
+    some = np.unique((np.stack([ends**k for k in range(DEGREE + 1)], axis=1) @ shape).argmin(axis=1))
+    pick, draw = some[(design @ shape[:, some]).argmin(axis=1)], np.tile(np.arange(len(f)), times)
     return float((one.wasted[draw, now] - one.wasted[draw, pick]).mean())

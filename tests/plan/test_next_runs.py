@@ -1,6 +1,7 @@
 """Designs against closed forms and exhaustive search; what runs are worth against cases that are known."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pandas as pd
@@ -286,3 +287,24 @@ def test_candidates_are_read_as_people_write_them(made_fit):
     ):
         with pytest.raises(PlanError, match=said):
             next_runs(fit, wrong, 1e23)
+
+
+def test_many_candidates_are_not_all_tried_at_every_step():
+    """As good as trying all of them, for far fewer trials."""
+    rng = np.random.default_rng(3)
+    draws = rng.standard_normal((400, 4))
+    joint = Joint.of(draws[:, :1], draws @ rng.standard_normal((4, 60)), np.diag(rng.uniform(0.5, 3, 60)))
+    cost, tried = rng.uniform(1, 4, 60), []
+
+    def score(chosen):
+        tried.append(tuple(chosen))
+        return joint.reduction(chosen)
+
+    found = greedy(score, cost, 20.0)
+    few = len(tried)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("bayeslaw.plan.design"), "MANY", 1000)
+        all_ = greedy(score, cost, 20.0)
+    assert cost[found].sum() <= 20
+    assert joint.reduction(found) >= 0.99 * joint.reduction(all_)
+    assert few < (len(tried) - few) / 3
