@@ -107,13 +107,13 @@ def saving(one: Waste, runs: Candidates, chosen: Sequence[int], seed: int = 0, t
     if np.ptp(told) < 1e-12:
         return 0.0
     told = told / told.std()
-    design = np.stack([told**k for k in range(DEGREE + 1)], axis=1)
+    design = np.vander(told, DEGREE + 1, increasing=True)
     q, r = np.linalg.qr(design)
     # a draw wastes the same under each of its outcomes, so that these are summed before sizes come in
     summed = q.reshape(times, len(f), -1).sum(axis=0).T @ one.wasted
     shape = np.linalg.lstsq(r, summed, rcond=None)[0]
     # few sizes are best for any outcome, and only these need be looked at for all
     ends = np.linspace(told.min(), told.max(), GRID)
-    some = np.unique((np.stack([ends**k for k in range(DEGREE + 1)], axis=1) @ shape).argmin(axis=1))
+    some = np.unique((np.vander(ends, DEGREE + 1, increasing=True) @ shape).argmin(axis=1))
     pick, draw = some[(design @ shape[:, some]).argmin(axis=1)], np.tile(np.arange(len(f)), times)
     return float((one.wasted[draw, now] - one.wasted[draw, pick]).mean())
