@@ -18,6 +18,9 @@ from typing import Literal
 #: a level with fewer members says next to nothing of their spread: it is then fixed at its prior median, which spares
 #: NUTS a funnel whose width is all prior
 LEARNABLE = 6
+#: an exponent beyond which a power is a step: slopes in log N that are followed over decades go on from there to powers
+#: that no float holds, and 0 times infinity is no number
+STEEPEST = 100.0
 
 Link = Literal["log", "logit", "identity"]
 
@@ -35,6 +38,11 @@ class Entry:
     slope: bool = False
     levels: tuple[tuple[str, int], ...] = ()
     around: str = ""
+
+    @property
+    def moving(self) -> bool:
+        """Whether the symbol is an exponent, or another positive shape, that moves with log N."""
+        return self.slope and self.kind == "shape" and self.link == "log"
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,8 @@ class Layout:
     knots : number of knots of the discrepancy on the grid of log x; 0 for none.
     clock : whether the power of the learning rate that counts as progress is sampled (``engine/clock.py``).
     paths : what members of a level share, innermost level first.
+    ahead : whether the rows may be of sizes far from any fitted: exponents that move with log N are then held below
+        ``STEEPEST``.
     """
 
     law: str
@@ -87,6 +97,7 @@ class Layout:
     knots: int = 0
     clock: bool = False
     paths: tuple[Path, ...] = ()
+    ahead: bool = False
 
     def slots(self) -> Iterator[Slot]:
         """Every stretch of ``z``, in order."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
-from bayeslaw.engine.layout import Entry, Layout
+from bayeslaw.engine.layout import STEEPEST, Entry, Layout
 from bayeslaw.laws import get_law
 
 Array = jax.Array
@@ -80,6 +81,8 @@ def series_params(
 ) -> dict[str, Array]:
     """The law's symbols of every series, published units, each of shape (R,)."""
     u = {e.symbol: linked(e, v, series) for e in layout.entries}
+    if layout.ahead:
+        u |= {e.symbol: jnp.minimum(u[e.symbol], math.log(STEEPEST)) for e in layout.entries if e.moving}
     return jax.vmap(lambda row: to_published(layout, row, ref))(u)
 
 

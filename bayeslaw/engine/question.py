@@ -33,7 +33,7 @@ class Question:
         other exits.
     known, known_code : binned rows with losses, and the series of each; ``from_given`` (series,): whether a series has
         them from ``given`` and not from the fit.
-    layout, data : as the problem's, the discrepancy's knots continued to all rows.
+    layout, data : as the problem's, for rows ahead, the discrepancy's knots continued to all rows.
     """
 
     problem: Problem
@@ -115,7 +115,7 @@ def told_of(question: Question) -> Layout:
 def _reaching(problem: Problem, series: pd.DataFrame, *frames: pd.DataFrame) -> tuple[Layout, dict[str, Any]]:
     """The problem's layout and data with the knots of discrepancy and shared paths continued to all rows, and room for
     the paths of members that the fit did not see."""
-    layout, grid = problem.layout, dict(problem.data["grid"])
+    layout, grid = replace(problem.layout, ahead=True), dict(problem.data["grid"])
     grids = {name: dict(one) for name, one in problem.data["paths"].items()}
     if problem.axis:
         x = np.concatenate([frame[problem.axis].to_numpy(float) for frame in frames])

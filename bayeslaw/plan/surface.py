@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.engine.budgets import with_budgets
+from bayeslaw.engine.layout import STEEPEST
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit, checked
 from bayeslaw.laws import get_law
@@ -149,7 +150,9 @@ class Surface:
             return published
         log_n = np.log(n_params) - self.problem.reference["log_n"]
         moved = {e.symbol: self.values[f"{e.symbol}:slope"][:, None] * log_n for e in self.layout.entries if e.slope}
-        return self._published({name: u + moved.get(name, 0.0) for name, u in linked.items()})
+        there = {name: u + moved.get(name, 0.0) for name, u in linked.items()}
+        steep = {e.symbol: np.minimum(there[e.symbol], np.log(STEEPEST)) for e in self.layout.entries if e.moving}
+        return self._published(there | steep)
 
     def _published(self, linked: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Symbol → its values in published units, from those on its link scale."""
