@@ -52,7 +52,7 @@ def as_numbers(column: pd.Series, name: str, source_name: str, where) -> tuple[n
         number = _number(text, name)
         if number is None:
             row = int(np.argmax(codes == i))
-            hint = ' such as "70B" or 1e9' if name in _HUMAN else ""
+            hint = "" if name not in _HUMAN else " such as 12000" if name == "step" else ' such as "70B" or 1e9'
             raise DataError(
                 f"{where(row)}: column {source_name!r} holds {_short(text)}, but {name} must be a number{hint}. "
                 f"{_remedy(text, source_name)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,12 +24,23 @@ def read(source: Source) -> Table:
             for i, name in enumerate(table.column_names)
             if table.column(i).null_count
         }
-        frame = table.to_pandas(ignore_metadata=True)
+        frame = _with_index(table, table.to_pandas(ignore_metadata=True))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise FileError(
             f"{source.name} is not a complete Parquet file ({_first_line(error)}). Copy or export it again."
         ) from None
     return Table(frame, empty, np.arange(1, table.num_rows + 1))
+
+
+def _with_index(table: pa.Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a named index that counts evenly, such as steps, which pandas keeps beside the columns."""
+    for index in (table.schema.pandas_metadata or {}).get("index_columns", ()):
+        ends = [index.get(key) for key in ("start", "stop", "step")] if isinstance(index, dict) else [None]
+        if all(type(end) is int for end in ends) and ends[2] and index.get("name") and str(index["name"]) not in frame:
+            counted = range(*ends)
+            if len(counted) == len(frame):
+                frame.insert(0, str(index["name"]), np.array(counted))
+    return frame
 
 
 def _first_line(error: Exception) -> str:

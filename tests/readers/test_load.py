@@ -45,6 +45,14 @@ def test_every_format_reads_the_same(df, tmp_path, suffix):
     assert runs.frame["row"].tolist() == list(range(1, 21))
 
 
+def test_an_evenly_counted_index_of_pandas_is_a_column(tmp_path):
+    """Parquet holds it beside the columns; a frame with it is read the same."""
+    path = tmp_path / "x.parquet"
+    index = pd.RangeIndex(10, 130, 10, name="step")
+    pd.DataFrame({"loss": [4 - i / 10 for i in range(12)]}, index=index).to_parquet(path)
+    assert load(path).frame["step"].tolist() == list(index)
+
+
 def test_content_beats_the_suffix(df, tmp_path):
     write(df, tmp_path / "x.jsonl").rename(tmp_path / "x.csv")
     assert load(tmp_path / "x.csv").names == ("a",)
