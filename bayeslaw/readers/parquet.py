@@ -35,9 +35,10 @@ def read(source: Source) -> Table:
 def _with_index(table: pa.Table, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with a named index that counts evenly, such as steps, which pandas keeps beside the columns."""
     for index in (table.schema.pandas_metadata or {}).get("index_columns", ()):
-        ends = [index.get(key) for key in ("start", "stop", "step")] if isinstance(index, dict) else [None]
-        if all(type(end) is int for end in ends) and ends[2] and index.get("name") and str(index["name"]) not in frame:
-            counted = range(*ends)
+        ends = [index.get(key) for key in ("start", "stop", "step")] if isinstance(index, dict) else []
+        whole = [end for end in ends if isinstance(end, int)]
+        if len(whole) == 3 and whole[2] and index.get("name") and str(index["name"]) not in frame:
+            counted = range(*whole)
             if len(counted) == len(frame):
                 frame.insert(0, str(index["name"]), np.array(counted))
     return frame
