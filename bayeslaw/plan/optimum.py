@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ from bayeslaw.plan.surface import Surface
 
 #: sizes among which an optimum is looked for, parameters; points of the coarse grid over their logs; golden section
 SIZES, GRID, GOLDEN = (1e3, 1e16), 64, (np.sqrt(5) - 1) / 2
+
+
+def _above_zero(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, Real) and v > 0 for v in values)
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,15 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_params", "memory", "bytes_per_param", "max_tokens", "max_recurrence"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not (isinstance(value, Real) and value > 0):
                 raise PlanError(f"The limit {name} is a number above 0, not {value!r}.")
-        if self.sizes is not None and (not len(self.sizes) or min(self.sizes) <= 0):
-            raise PlanError("sizes is a list of at least one size above 0, in parameters.")
+        for name, what in (("sizes", "size above 0, in parameters"), ("recurrences", "number of recurrent steps")):
+            value = getattr(self, name)
+            if value is not None and not (np.ndim(value) == 1 and len(value) and _above_zero(value)):
+                raise PlanError(f"The limit {name} is a list of at least one {what}, not {value!r}.")
         if self.sizes is None and self.largest < SIZES[0]:
             raise PlanError(f"Sizes begin at {SIZES[0]:g} parameters: max_params or memory leaves {self.largest:.3g}.")
-        if not self.inference_tokens >= 0:
+        if not (isinstance(self.inference_tokens, Real) and self.inference_tokens >= 0):
             raise PlanError(f"inference_tokens is a number of tokens, at least 0, not {self.inference_tokens!r}.")
 
     @classmethod

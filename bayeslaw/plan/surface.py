@@ -15,7 +15,7 @@ import pandas as pd
 from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.engine.layout import STEEPEST
 from bayeslaw.errors import PlanError
-from bayeslaw.fit import Fit, checked
+from bayeslaw.fit import Fit, checked, whole
 from bayeslaw.laws import get_law
 from bayeslaw.laws.base import Law
 
@@ -71,9 +71,9 @@ class Surface:
         self, fit: Fit, group: str | None = None, *, recurrent_share: float | None = None, draws: int = 2000,
         seed: int = 0, z: np.ndarray | None = None, new: str = "",
     ) -> None:  # fmt: skip
-        self.fit, self.group, self.seed, self.new = fit, group, seed, new
+        self.fit, self.group, self.seed, self.new = fit, group, whole("seed", seed, 0), new
         self.law, self.layout, self.problem = plannable(fit), fit.problem.layout, fit.problem
-        self.z = fit.draws(draws) if z is None else np.atleast_2d(z)
+        self.z = fit.draws(whole("draws", draws, 1)) if z is None else np.atleast_2d(z)
         self.looped = "recurrence" in self.law.covariates
         self.notes = untrusted(fit)
         if recurrent_share is not None and not 0 <= recurrent_share <= 1:

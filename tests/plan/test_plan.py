@@ -250,3 +250,21 @@ def test_a_fit_that_failed_its_checks_is_named(made_fit):
     for found in (plan(bad, 1e22), target(bad, 2.5), next_runs(bad, rows, 1e22)):
         assert "Do not trust this fit yet: R-hat" in str(found)
     assert "trust" not in str(plan(good, 1e22))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"limits": {"max_params": "1B"}}, "max_params is a number above 0, not '1B'"),
+        ({"limits": {"sizes": 7e9}}, "sizes is a list"),
+        ({"limits": {"sizes": "1B,7B"}}, "sizes is a list"),
+        ({"limits": {"sizes": []}}, "sizes is a list of at least one"),
+        ({"limits": {"recurrences": 2}}, "recurrences is a list"),
+        ({"limits": {"inference_tokens": "1T"}}, "inference_tokens is a number"),
+        ({"draws": 0}, "draws is a whole number of at least 1"),
+        ({"seed": -1}, "seed is a whole number"),
+    ],
+)
+def test_what_is_no_limit_is_refused_in_words(made_fit, how, said):
+    with pytest.raises((PlanError, FitError), match=said):
+        plan(made_fit(), 1e22, **how)
