@@ -128,6 +128,8 @@ def ahead(
 ) -> pd.DataFrame:
     """The rows from where runs stand to a target: covariates without losses, for ``bl.forecast(at=)``.
 
+    Of a looped run with losses at several exits they are of the total loss, where it is logged, else of the last exit.
+
     Parameters
     ----------
     runs : the log, or a fit (its runs then go on from the last row that was fitted).
@@ -171,7 +173,8 @@ def ahead(
             raise DataError(f"There is no run {name!r} in {source}: {some}.")
     out, reached = [], []
     for name in wanted:
-        mine = frame[frame["run"] == name].sort_values(axis)
+        # of a looped run's losses at one time, the total comes last, or else the last exit
+        mine = frame[frame["run"] == name].sort_values([c for c in (axis, "exit_step") if c in frame])
         last = float(mine[axis].max())
         if not last < target:
             reached.append(f"{name} is at {_count(last, axis)}")

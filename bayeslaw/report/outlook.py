@@ -13,6 +13,7 @@ from bayeslaw.errors import BayeslawError, DataError
 from bayeslaw.forecast import forecast
 from bayeslaw.laws import get_law
 from bayeslaw.onward import ahead
+from bayeslaw.reach import fitted_rows
 from bayeslaw.report.pictures import inline
 
 if TYPE_CHECKING:
@@ -44,18 +45,21 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
         return part(absent=str(error))
     frame: Any = band.frame
     out = part(notes=list(band.notes))
+    # a looped run has a curve at every exit
+    frame = frame.assign(run=_curves(frame))
     names = list(dict.fromkeys(frame["run"]))
     if len(names) > MOST_RUNS:
         out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are shown.")
     for name in names[:MOST_RUNS]:
         mine = frame["run"] == name
         one = type(band)(
-            frame[mine].reset_index(drop=True),
+            band.frame[mine].reset_index(drop=True),
             band.curve[:, mine.to_numpy()],
             band.observed[:, mine.to_numpy()],
             band.levels,
         )
-        known = runs.select(name) if runs is not None and name in runs.names else None
+        run = str(band.frame.loc[mine, "run"].iloc[0])
+        known = runs.select(run) if runs is not None and run in runs.names else None
         if mine.sum() > 1 or known is not None:
             figure = plot_band(one, known, log=(False,))
             figure.set_size_inches(6.2, 4.2)
@@ -80,6 +84,14 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
     return out
 
 
+def _curves(frame: Any) -> list[str]:
+    """What the rows' curves are called: by their run, and by the exit where they have one."""
+    if "exit_step" not in frame:
+        return frame["run"].astype(str).tolist()
+    pairs = zip(frame["run"], frame["exit_step"], strict=True)
+    return [f"{run}, exit {exit_step:g}" if exit_step == exit_step else str(run) for run, exit_step in pairs]
+
+
 def _points(fit: Fit) -> dict:
     """Of a table of single points, none of which goes on: how closely the law follows all of them."""
     bins: Any = fit.problem.bins
@@ -100,7 +112,7 @@ def _rows_ahead(fit: Fit, runs: Runs | None, asked: Mapping[str, Any]) -> Any:
     """The runs' rows up to the target; without one, to twice as far as the farthest has come."""
     if asked["tokens"] is not None or asked["step"] is not None:
         return ahead(fit, tokens=asked["tokens"], step=asked["step"])
-    bins: Any = fit.problem.bins
+    bins: Any = fitted_rows(fit)
     if "schedule" in get_law(fit.card.law).covariates:
         raise DataError(
             "This law reads the learning rate, and what it does ahead is not known to the fit: give rows to forecast "

@@ -185,9 +185,11 @@ def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
         spans = [f"{spell(row['lo' + level])} – {spell(row['hi' + level])}" for level in ("50", "90")]
         out["rows"].append([_QUANTITIES[str(name)], spell(row["median"]), *spans])
     n, d = found.frame.loc["n_params"], found.frame.loc["tokens"]
+    loops = found.frame.loc["recurrence", "median"] if "recurrence" in found.frame.index else 1
     out["verdict"].append(
         f"A budget of {found.rates.say(found.flops)} is spent best on {human(n['median'])} parameters (90 % "
-        f"{human(n['lo90'])} to {human(n['hi90'])}) and {human(d['median'])} tokens."
+        f"{human(n['lo90'])} to {human(n['hi90'])}) and {human(d['median'])} tokens"
+        f"{f', at {loops:g} recurrent steps' if loops != 1 else ''}."
     )
     for draw, alt in (
         (
