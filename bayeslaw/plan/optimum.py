@@ -31,7 +31,7 @@ SIZES, GRID, GOLDEN = (1e3, 1e16), 64, (np.sqrt(5) - 1) / 2
 
 
 def _above_zero(values: Sequence[Any]) -> bool:
-    return all(isinstance(v, Real) and v > 0 for v in values)
+    return all(isinstance(v, Real) and float(v) > 0 for v in values)
 
 
 @dataclass(frozen=True)
