@@ -61,7 +61,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_params", "memory", "bytes_per_param", "max_tokens", "max_recurrence"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Real) and value > 0):
+            if value is not None and not (isinstance(value, Real) and float(value) > 0):
                 raise PlanError(f"The limit {name} is a number above 0, not {value!r}.")
         for name, what in (("sizes", "size above 0, in parameters"), ("recurrences", "number of recurrent steps")):
             value = getattr(self, name)
