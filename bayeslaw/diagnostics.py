@@ -48,6 +48,9 @@ class Check:
             mark, where = "ok  " if row["ok"] else "FAIL", f", at {row['where']}" if row["where"] else ""
             spell, limit = _SPELL.get(row["test"], ("{:.0f}", "{:g}"))
             value = "-" if np.isnan(row["value"]) else spell.format(row["value"])
+            if not row["ok"] and value in (limit.format(row["threshold"]), spell.format(row["threshold"])):
+                # short of the threshold by less than is usually written
+                value = f"{row['value']:.3%}" if "%" in spell else f"{row['value']:.6g}"
             wanted = f"{row['relation']} {limit.format(row['threshold'])}"
             lines.append(f"  {mark} {row['test']:<12} {value:>10} (wanted {wanted}){where}")
             lines += textwrap.wrap(row["remedy"], 80, initial_indent=" " * 7, subsequent_indent=" " * 7)

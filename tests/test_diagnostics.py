@@ -44,6 +44,17 @@ def test_independent_normal_draws_pass(made):
     assert "FAIL" not in str(check)
 
 
+def test_a_failure_by_a_hair_is_written_with_digits_enough_to_see_it(made):
+    found = made().check().frame.set_index("test")["value"]
+    text = str(made().check(rhat=found["R-hat"] - 2e-5, ess=found["ESS bulk"] + 0.05))
+    for test, relation in (("R-hat", "<="), ("ESS bulk", ">=")):
+        line = next(line for line in text.splitlines() if f"FAIL {test}" in line)
+        before, after = line.split(f"(wanted {relation} ")
+        value, limit = float(before.split()[-1]), float(after.split(")")[0])
+        assert value > limit if relation == "<=" else value < limit
+        assert value == pytest.approx(found[test], rel=1e-5)
+
+
 def test_a_chain_elsewhere_fails_and_the_parameter_is_named(made, toy_fit):
     names = toy_fit.problem.layout.coordinate_names()
     place = names.index("beta")

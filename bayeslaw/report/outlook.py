@@ -43,22 +43,22 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
         if any(value is not None for value in asked.values()):
             raise
         return part(absent=str(error))
-    frame: Any = band.frame
+    told: Any = band.frame
     out = part(notes=list(band.notes))
     # a looped run has a curve at every exit
-    frame = frame.assign(run=_curves(frame))
+    frame = told.assign(run=_curves(told))
     names = list(dict.fromkeys(frame["run"]))
     if len(names) > MOST_RUNS:
         out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are shown.")
     for name in names[:MOST_RUNS]:
         mine = frame["run"] == name
         one = type(band)(
-            band.frame[mine].reset_index(drop=True),
+            told[mine].reset_index(drop=True),
             band.curve[:, mine.to_numpy()],
             band.observed[:, mine.to_numpy()],
             band.levels,
         )
-        run = str(band.frame.loc[mine, "run"].iloc[0])
+        run = str(told.loc[mine, "run"].iloc[0])
         known = runs.select(run) if runs is not None and run in runs.names else None
         if mine.sum() > 1 or known is not None:
             figure = plot_band(one, known, log=(False,))

@@ -36,8 +36,8 @@ def exits() -> Fit:
 
 def test_rows_ahead_are_of_the_last_exit_and_of_the_total_where_it_is_logged(exits):
     assert set(bl.ahead(exits, tokens=2e10)["exit_step"]) == {2, 4}
-    last = bl.ahead(exits, tokens=2e10, names=["r2e+08-4"])
-    assert (last["exit_step"] == 4).all()
+    last = bl.ahead(exits, tokens=2e10, names=["r2e+08-4"])["exit_step"]
+    assert set(last) == {4}
     rows = pd.DataFrame({"run": "r", "tokens": np.repeat(TOKENS, 3), "exit_step": [np.nan, 1, 2] * 20})
     rows["loss"] = np.linspace(3, 2, len(rows))
     assert "exit_step" not in bl.ahead(bl.Runs.from_frame(rows), tokens=2e10)
