@@ -1,7 +1,8 @@
 """What a forecast's reader is told: how often bands have held as far out, and where nothing was ever tested.
 
 How far out a row lies is its step or tokens over the last known of its run (of any known run, for a run of which
-nothing is known), and its size over the largest known.
+nothing is known), and its size over the largest known. Of depth only what no known run has is told: points of a
+backtest do not say how deep their fits had been.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayeslaw.backtest_parts import Frame
-from bayeslaw.reach import SLACK, how_far, known_rows, most, times
+from bayeslaw.reach import SLACK, deeper, how_far, known_rows, most, times
 from bayeslaw.scores import pooled
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def told(result: Backtest, fit: Fit, rows: Frame, given: Frame | None = None, le
         out.append(f"The backtest is of {model}, a rough stand-in for the posterior that forecasts here.")
     if fingerprint is not None and result.meta.get("fingerprint") not in (None, fingerprint):
         out.append("The backtest was made on other rows than the fit, so read its coverage as a hint.")
+    out += [f"Extrapolation: this forecast is of {deep}." for deep in deeper(rows, known)]
     reach, reach_n, seen = how_far(rows, known)
     for mine, what in ((seen, "continued runs"), (~seen, "new runs")):
         if mine.any():

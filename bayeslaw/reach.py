@@ -1,4 +1,4 @@
-"""How far a forecast reaches beyond what is known, in tokens or steps and in size, and what that leaves untested."""
+"""How far a forecast reaches beyond what is known, in tokens, size and depth, and what that leaves untested."""
 
 from __future__ import annotations
 
@@ -64,14 +64,27 @@ def known_rows(fit: Fit, given: Frame | None) -> Frame:
 
 def untested(fit: Fit, rows: Frame, given: Frame | None = None) -> list[str]:
     """The sentence for the reader of a forecast of ``rows``, ``given`` some, whose fit has no backtest."""
-    reach, reach_n, _ = how_far(rows, known_rows(fit, given))
+    known = known_rows(fit, given)
+    reach, reach_n, _ = how_far(rows, known)
     far = []
     if most(reach) > SLACK:
         far.append(f"{times(most(reach))} as far as what is known")
     if most(reach_n) > SLACK:
         far.append(f"{times(most(reach_n))} the largest known size")
+    far += deeper(rows, known)
     out = f"It reaches {' and '.join(far)}, and how" if far else "How"
     return [f"{out} often such bands hold is untested: bayeslaw backtest measures it on these runs."]
+
+
+def deeper(rows: Frame, known: Frame) -> list[str]:
+    """Where ``rows`` loop more often than any known run, or leave the loop later: in words, else nothing."""
+    out = []
+    for name, what in (("recurrence", "a recurrence of"), ("exit_step", "exit step")):
+        if name in rows and name in known:
+            far, there = most(rows[name].to_numpy(float)), most(known[name].to_numpy(float))
+            if far > there:
+                out.append(f"{what} {far:g} (at most {there:g} is known)")
+    return out
 
 
 def most(values: np.ndarray) -> float:

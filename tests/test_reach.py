@@ -31,6 +31,17 @@ def test_without_a_backtest_the_reader_is_told_that_nothing_was_tested():
     assert given.startswith("It reaches 2 times as far")
 
 
+def test_depths_that_no_run_has_are_told():
+    bins = pd.DataFrame({"run": "a", "tokens": [1e9, 2e9], "recurrence": 4.0, "exit_step": [1.0, 4.0]})
+    fit = cast(Any, SimpleNamespace(problem=SimpleNamespace(bins=bins)))
+    at = pd.DataFrame({"run": "a", "tokens": [1e9], "recurrence": 4.0, "exit_step": [4.0]})
+    assert untested(fit, at)[0].startswith("How often")
+    (deep,) = untested(fit, at.assign(run="b", recurrence=32.0, exit_step=16.0))
+    assert "It reaches a recurrence of 32 (at most 4 is known) and exit step 16 (at most 4 is known), and how" in deep
+    # one that no column tells of is no depth
+    assert untested(fit, at.assign(recurrence=np.nan, exit_step=np.nan))[0].startswith("How often")
+
+
 def test_a_band_says_so_unless_asked_not_to(toy_fit):
     at = pd.DataFrame({"run": "c4-1e+08", "group": "c4", "n_params": 1e8, "tokens": [5e10]})
     assert "is untested: bayeslaw backtest measures it" in forecast(toy_fit, at, draws=50).notes[-1]

@@ -68,6 +68,14 @@ def test_new_runs_are_judged_by_new_runs():
     assert ["continued" in said[0], "new runs" in said[-1]] == [True, True]
 
 
+def test_depths_that_no_run_has_are_told():
+    fit = fit_of()
+    fit.problem.bins["recurrence"] = [2.0, 4.0]
+    assert not any("recurrence" in said for said in told(result(), fit, rows(1.5e9).assign(recurrence=4.0)))
+    said = told(result(), fit, rows(1.5e9).assign(recurrence=8.0))
+    assert said[0] == "Extrapolation: this forecast is of a recurrence of 8 (at most 4 is known)."
+
+
 def test_few_points_and_other_models_are_said_to_be_so():
     assert "too few" in told(result(points_of(runs=1, rows=4)), fit_of(), rows(3e9))[-1]
     assert "no model like this" in told(result(), fit_of(law="annealed"), rows(3e9))[0]
