@@ -58,6 +58,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one exponent": PLAIN,
     "starts shared by all seeds": {"run": {"alpha0": False}},
     "B within 0.04": runs_stray(B=0.04),
+    "B within 0.09": runs_stray(B=0.09),
     "B within 0.03, level within 0.0007": runs_stray(B=0.03, level=0.0007),
     "C as published": {"parameters": {"C": {"prior": "lognormal(2.07, 0.1)"}}},
     "clock at 1": {"schedule": {"clock": 1.0}},
