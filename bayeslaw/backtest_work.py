@@ -165,7 +165,7 @@ def at_mode(
     import jax
 
     from bayeslaw.engine.assemble import assemble
-    from bayeslaw.engine.sampler import find_mode
+    from bayeslaw.engine.mode import find_mode
     from bayeslaw.engine.warp import to_z
     from bayeslaw.fit import Fit
 

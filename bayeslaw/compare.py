@@ -20,8 +20,8 @@ from bayeslaw.backtest_parts import Frame
 from bayeslaw.backtest_result import Backtest
 from bayeslaw.cards import Card, card_names, load_card
 from bayeslaw.data.runs import Runs
-from bayeslaw.engine.assemble import usable
 from bayeslaw.engine.rows import schedules_of
+from bayeslaw.engine.series import usable
 from bayeslaw.errors import FitError
 from bayeslaw.fit import fit
 from bayeslaw.laws import Schedule, get_law

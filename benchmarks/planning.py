@@ -21,7 +21,8 @@ from bayeslaw.plan.approaches import compare, parabola_bias
 from bayeslaw.plan.costs import SIX_N, cost_of
 from bayeslaw.plan.flops import Transformer, looped_per_token, per_token, training_flops
 from bayeslaw.plan.isoflop import frontier, parabola_bottoms, profiles
-from bayeslaw.plan.optimum import Limits, closed_form, numerical, optimum
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import closed_form, numerical, optimum
 from bayeslaw.plan.surface import Surface
 
 #: the fits of this page with 4 chains of 500 draws, seed 0

@@ -38,7 +38,8 @@ from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.prior import prior_draws
 from bayeslaw.plan.costs import SIX_N
 from bayeslaw.plan.decision import choose, plug_in
-from bayeslaw.plan.optimum import Limits, optimum
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import optimum
 from bayeslaw.plan.parametric import Surface3, huber_fit
 from bayeslaw.plan.surface import Surface
 

@@ -83,7 +83,7 @@ def bins() -> None:
 
     from bayeslaw.cards import load_card
     from bayeslaw.engine.assemble import assemble
-    from bayeslaw.engine.sampler import _value_and_grad
+    from bayeslaw.engine.mode import value_and_grad
 
     print("| bins | gradient, ms | µs per bin |\n|---|---|---|")
     runs = public_runs()
@@ -91,7 +91,7 @@ def bins() -> None:
         with jax.enable_x64(True):
             problem = assemble(load_card("multi-power"), runs, max_bins=most)
             data = jax.tree.map(jax.numpy.asarray, problem.data)
-            function, z = _value_and_grad(problem.layout), np.zeros(problem.layout.dim)
+            function, z = value_and_grad(problem.layout), np.zeros(problem.layout.dim)
             jax.block_until_ready(function(z, data))
             times = []
             for _ in range(20):

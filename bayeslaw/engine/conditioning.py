@@ -15,10 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from bayeslaw.data.runs import Runs
-from bayeslaw.engine.assemble import Problem, row_noise
+from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.exits import keys_of
 from bayeslaw.engine.predict import curve_draws, leading
 from bayeslaw.engine.question import Question, asked
+from bayeslaw.engine.series import row_noise
 from bayeslaw.engine.weights import Draws, first, paths_of, weighted
 from bayeslaw.laws import Schedule
 
@@ -100,7 +101,7 @@ def _row_noise(question: Question) -> np.ndarray:
     """Relative sd of one raw row about the curve, per series.
 
     A fitted run's own, else the median of the fitted runs. Where rows are given they are measured too, and count
-    against that as ``assemble.row_noise`` says: n rows of the later half of the prefix against 30.
+    against that as ``series.row_noise`` says: n rows of the later half of the prefix against 30.
     """
     fitted = question.problem.series["row_noise"].to_numpy(float)
     own = dict(zip(keys_of(question.problem.series), fitted, strict=True))

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
-from bayeslaw.engine.assemble import Problem, series_table, usable
+from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.budgets import with_budgets
 from bayeslaw.engine.covariates import fill_sizes, name_orders, need_axis, need_steps
 from bayeslaw.engine.exits import keys_of, unread_ahead, with_other_exits
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.levels import COLUMN_OF_LEVEL, member_index
 from bayeslaw.engine.rows import bucket, padded_rows, schedules_of
+from bayeslaw.engine.series import series_table, usable
 from bayeslaw.errors import FitError
 from bayeslaw.laws import Law, Schedule, get_law
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bayeslaw.plan.budget import Rates, parse_budget, rates
+from bayeslaw.plan.limits import Limits
 from bayeslaw.plan.misfit import Misfit
-from bayeslaw.plan.optimum import Limits
 from bayeslaw.plan.planning import Plan, plan
 from bayeslaw.plan.target import Target, target
 

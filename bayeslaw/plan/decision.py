@@ -14,7 +14,8 @@ import pandas as pd
 
 from bayeslaw.data.units import human
 from bayeslaw.plan.costs import Cost
-from bayeslaw.plan.optimum import SIZES, Limits, Optimum, loss_at, optimum, tokens_for
+from bayeslaw.plan.limits import SIZES, Limits
+from bayeslaw.plan.optimum import Optimum, loss_at, optimum, tokens_for
 from bayeslaw.plan.surface import Surface
 
 #: points of the regret curve, and how far beyond the draws' optima it reaches

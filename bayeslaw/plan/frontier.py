@@ -9,7 +9,8 @@ from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import bands
-from bayeslaw.plan.optimum import Limits, least_budget, optimum
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import least_budget, optimum
 from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
 

@@ -15,7 +15,8 @@ from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import parse_budget
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import bands
-from bayeslaw.plan.optimum import Limits, loss_at, optimum, recurrences_of, tokens_for
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import loss_at, optimum, recurrences_of, tokens_for
 from bayeslaw.plan.reach import reach_of, unseen
 from bayeslaw.plan.surface import Surface
 

@@ -17,8 +17,9 @@ from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, read_table, unknown_groups
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.design import Joint, exhaustive, greedy, paid
+from bayeslaw.plan.limits import SIZES, Limits
 from bayeslaw.plan.misfit import Held, Misfit, Places
-from bayeslaw.plan.optimum import SIZES, Limits, favoured
+from bayeslaw.plan.optimum import favoured
 from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
 from bayeslaw.plan.value import Waste, by_the_fit_alone, saving, waste

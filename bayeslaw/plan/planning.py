@@ -17,7 +17,8 @@ from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, limited, plug_in, regret_curve, sensitivity
 from bayeslaw.plan.isoflop import sweeps
-from bayeslaw.plan.optimum import SIZES, Limits, least_budget, optimum
+from bayeslaw.plan.limits import SIZES, Limits
+from bayeslaw.plan.optimum import least_budget, optimum
 from bayeslaw.plan.reach import Reach, reach_of, unseen
 from bayeslaw.plan.surface import NOISE, Surface, stream
 

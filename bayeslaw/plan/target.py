@@ -15,7 +15,8 @@ from bayeslaw.fit import Fit
 from bayeslaw.plan.budget import Rates, settled
 from bayeslaw.plan.costs import Cost, cost_of
 from bayeslaw.plan.decision import bands, choose
-from bayeslaw.plan.optimum import Limits, least_budget, loss_at, optimum
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import least_budget, loss_at, optimum
 from bayeslaw.plan.reach import Reach, reach_of
 from bayeslaw.plan.surface import Surface
 

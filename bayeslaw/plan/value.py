@@ -21,7 +21,8 @@ from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.candidates import Candidates
 from bayeslaw.plan.costs import Cost
-from bayeslaw.plan.optimum import Limits, favoured, least_budget, loss_at, optimum
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import favoured, least_budget, loss_at, optimum
 from bayeslaw.plan.surface import OUTCOMES, Surface, stream
 
 #: sizes among which the big run's is chosen anew, and budgets at which each draw's optimum is tabulated

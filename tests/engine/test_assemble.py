@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from bayeslaw import Runs, load_card
-from bayeslaw.engine.assemble import assemble, row_noise
+from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.levels import MOST_MEMBERS
+from bayeslaw.engine.series import row_noise
 from bayeslaw.errors import FitError
 
 CARD = load_card("chinchilla")

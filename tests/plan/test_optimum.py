@@ -9,7 +9,8 @@ import pytest
 from bayeslaw.cards import load_card
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.costs import SIX_N, Cost, cost_of, measured_cost
-from bayeslaw.plan.optimum import Limits, closed_form, loss_at, numerical, optimum
+from bayeslaw.plan.limits import Limits
+from bayeslaw.plan.optimum import closed_form, loss_at, numerical, optimum
 from bayeslaw.plan.surface import Surface
 
 

@@ -9,7 +9,7 @@ from bayeslaw.errors import PlanError
 from bayeslaw.plan import plan, target
 from bayeslaw.plan.frontier import frontier
 from bayeslaw.plan.isoflop import Profile
-from bayeslaw.plan.optimum import Limits
+from bayeslaw.plan.limits import Limits
 from bayeslaw.plots.planning import plot_isoflop, plot_plan, plot_target
 
 
