@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -158,18 +157,26 @@ record.close()
     assert len(load(tmp_path / "x.jsonl")) == len(steps)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_process_records_its_own_rows_and_not_its_parents(tmp_path):
-    record = Recorder(tmp_path / "x.jsonl", every=60)
-    record(step=1, loss=4.0)
-    child = os.fork()
-    if not child:
-        record(step=2, loss=3.0)
-        record.close()
-        os._exit(0)
-    os.waitpid(child, 0)
-    record(step=3, loss=2.0)
+FORKING = """
+import os, sys
+from bayeslaw.live import Recorder
+
+record = Recorder(sys.argv[1], every=60)
+record(step=1, loss=4.0)
+child = os.fork()
+if not child:
+    record(step=2, loss=3.0)
     record.close()
+    os._exit(0)
+os.waitpid(child, 0)
+record(step=3, loss=2.0)
+record.close()
+"""
+
+
+def test_a_forked_process_records_its_own_rows_and_not_its_parents(tmp_path):
+    # in a process of its own: other tests leave threads behind that must not be forked
+    subprocess.run([sys.executable, "-c", FORKING, str(tmp_path / "x.jsonl")], check=True, timeout=60)
     steps = [json.loads(line)["step"] for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     assert steps == [2, 1, 3]
 
