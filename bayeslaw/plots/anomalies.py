@@ -5,13 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
 from bayeslaw.errors import DataError
-from bayeslaw.plots.style import DATA, FORECAST, INK, LABELS, OBSERVED_ALPHA, set_axis, shorten, tidy
+from bayeslaw.plots.style import (
+    DATA,
+    FORECAST,
+    INK,
+    LABELS,
+    OBSERVED_ALPHA,
+    blank,
+    fitted,
+    key,
+    set_axis,
+    shorten,
+    tidy,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayeslaw.anomalies import Anomalies
 
 #: most points drawn of one curve, most stretches of a band, and most events written out
@@ -28,7 +41,7 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     """
     rows, events = _choose(found, run)
     name = str(rows.attrs["run"])
-    figure = Figure(figsize=SIZE, dpi=150, layout="constrained")
+    figure = blank(*SIZE, dpi=150)
     top, low = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
     step, loss, z = (rows[c].to_numpy() for c in ("step", "loss", "z"))
     keep = _thin(z, POINTS)
@@ -54,12 +67,12 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     judged = f"judged with {shared} {'run' if shared == 1 else 'runs'} of its data order" if shared else "judged alone"
     outside = f"; {int(off.sum())} {'loss' if off.sum() == 1 else 'losses'} above the picture" if off.any() else ""
     number = f"{len(events)} {'event' if len(events) == 1 else 'events'}"
-    title = f"{shorten(name, 50)}: {number}, {judged}{outside}"
+    title = fitted(lambda most: f"{shorten(name, most)}: {number}, {judged}{outside}", 50, 580, 9)
     top.set_title(title, fontsize=9, color=INK, loc="left", pad=6 + LINE * lines)
     top.set_ylabel(LABELS["loss"], fontsize=8, color=INK)
     low.set_ylabel("residual (sd of noise)", fontsize=8, color=INK)
     low.set_xlabel(LABELS["step"], fontsize=8, color=INK)
-    top.legend(loc="lower left", fontsize=7, frameon=False)
+    key(top, top.get_legend_handles_labels()[0], loc="lower left", fontsize=7)
     for ax in (top, low):
         tidy(ax)
     return figure

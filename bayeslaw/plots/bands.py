@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -26,11 +25,16 @@ from bayeslaw.plots.style import (
     INK,
     LABELS,
     OBSERVED_ALPHA,
+    blank,
+    fitted,
+    key,
     set_axis,
     tidy,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayeslaw.data.runs import Runs
     from bayeslaw.forecast import Band
 
@@ -82,14 +86,15 @@ def plot_band(
     columns = len(scales) if len(scales) > 1 else min(len(shown), 4 if len(shown) > 6 else 3)
     rows = math.ceil(len(shown) * len(scales) / columns)
     width, height = (4.6, 3.3) if columns <= 2 else (3.1, 2.5)
-    figure = Figure(figsize=(width * columns + 0.4, height * rows + 0.9), dpi=110, layout="constrained")
+    figure = blank(width * columns + 0.4, height * rows + 0.9)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     narrow = columns > 2
     for i, (one, logarithmic) in enumerate((one, scale) for one in shown for scale in scales):
         _draw_panel(grid[i], one, x, level, logarithmic, narrow)
         again = logarithmic and i % len(scales) > 0
-        title = "the same, logarithmic axes" if again else one.label(42 if narrow else 60)
-        grid[i].set_title(title, fontsize=8.5 if narrow else 9.5, color=INK, loc="left")
+        size, room = (8.5, 185) if narrow else (9.5, 280)
+        title = "the same, logarithmic axes" if again else fitted(one.label, 60, room, size)
+        grid[i].set_title(title, fontsize=size, color=INK, loc="left")
     for ax in grid[len(shown) * len(scales) :]:
         ax.set_visible(False)
     figure.supxlabel(LABELS.get(x, x), fontsize=10, color=INK)
@@ -154,10 +159,14 @@ def _limits(one: Series, x: str, name: str, log: bool) -> tuple[tuple[float, flo
 
 
 def _without_spikes(loss: Any) -> np.ndarray:
-    """Losses with short spikes taken out: a single one of several nats would flatten all the rest."""
-    return (
-        loss.rolling(9, center=True, min_periods=1).median().to_numpy(float) if len(loss) > 30 else loss.to_numpy(float)
-    )
+    """Losses with short spikes taken out: a single one of several nats would flatten all the rest.
+
+    A spike stands above what came before it; the steep start of a curve does not, and is kept.
+    """
+    if len(loss) <= 30:
+        return loss.to_numpy(float)
+    around, before = (loss.rolling(9, center=middle, min_periods=1).median() for middle in (True, False))
+    return np.maximum(around, np.minimum(loss, before)).to_numpy(float)
 
 
 def _legend(figure: Figure, shown: list[Series], level: float, total: int, columns: int) -> None:
@@ -171,7 +180,5 @@ def _legend(figure: Figure, shown: list[Series], level: float, total: int, colum
     if any(one.until is not None for one in shown):
         entries.insert(1, Patch(facecolor=GIVEN, edgecolor="#9a9a95", linewidth=0.8, label="given"))
     left_out = f"the first {len(shown)} of {total} runs" if total > len(shown) else None
-    figure.legend(
-        handles=entries, loc="outside upper center", ncols=len(entries) if columns > 1 else 2, frameon=False,
-        fontsize=9, labelcolor=INK, title=left_out, title_fontsize=9,
-    )  # fmt: skip
+    wide = len(entries) if columns > 1 else 2
+    key(figure, entries, title=left_out, loc="outside upper center", ncols=wide, fontsize=9, title_fontsize=9)

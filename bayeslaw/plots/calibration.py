@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from bayeslaw.errors import DataError
-from bayeslaw.plots.style import DATA, FORECAST, INK, shorten, tidy
+from bayeslaw.plots.style import DATA, FORECAST, INK, blank, key, plain, shorten, tidy
 from bayeslaw.scores import pit_test, simultaneous_band
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from bayeslaw.backtest_result import Backtest
 
 #: nominal levels drawn, and bars of the PIT histogram
@@ -47,7 +48,7 @@ def plot_calibration(
     levels = [level] if level else list(dict.fromkeys(points["level"]))
     if not len(points) or not set(levels) <= set(points["level"]):
         raise DataError(f"The backtest has no {name!r} at level {level!r}; it has {', '.join(result.models)}.")
-    figure = Figure(figsize=(8.4, 3.7 * len(levels) + 0.7), dpi=110, layout="constrained")
+    figure = blank(8.4, 3.7 * len(levels) + 0.7)
     grid = figure.subplots(len(levels), 2, squeeze=False)
     for (left, right), each in zip(grid, levels, strict=True):
         mine = points[points["level"] == each]
@@ -56,12 +57,12 @@ def plot_calibration(
         what = "observed losses" if each == "raw" else "smoothed curves"
         left.set_title(f"{what}: {_counted(mine, cluster)}", fontsize=9.5, color=INK, loc="left")
     handles: list[Any] = [
-        Line2D([], [], color=DATA, linewidth=1.7, label=shorten(str(name), 40)),
+        Line2D([], [], color=DATA, linewidth=1.7, label=plain(shorten(str(name), 40))),
         Line2D([], [], color=FORECAST, linestyle="--", linewidth=1.4, label="honest"),
     ]
     if points[cluster].nunique() > 1:  # of one run nobody can say how runs differ: no band is drawn
         handles.insert(1, Patch(color=DATA, alpha=0.22, label=f"95 % over {cluster}s, all points at once"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    key(figure, handles, loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bayeslaw.data.units import human
 from bayeslaw.plan.isoflop import Profile, bottom
-from bayeslaw.plots.style import DATA, FORECAST, INK, OBSERVED_ALPHA, set_axis, tidy
+from bayeslaw.plots.style import DATA, FORECAST, INK, OBSERVED_ALPHA, blank, fitted, key, set_axis, shorten, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: budgets whose valleys are drawn, spread over all there are; more would lie on one another
 MOST = 5
@@ -38,7 +40,7 @@ def plot_isoflop_corpora(sweeps: Mapping[str, Sweep]) -> Figure:
     """A row of three panels for each corpus: losses over parameters, one valley a budget; optimal parameters over
     compute; optimal tokens over compute. Solid blue is real (dots: each budget's own parabola), dashed orange
     predicted, with 90 % bands. Returns a Figure, drawn without pyplot."""
-    figure = Figure(figsize=(11.4, 3.1 * len(sweeps) + 0.5), dpi=110, layout="constrained")
+    figure = blank(11.4, 3.1 * len(sweeps) + 0.5)
     axes = np.atleast_2d(figure.subplots(len(sweeps), 3))
     for (left, middle, right), (name, sweep) in zip(axes, sweeps.items(), strict=True):
         _valleys(left, sweep, name)
@@ -51,7 +53,7 @@ def plot_isoflop_corpora(sweeps: Mapping[str, Sweep]) -> Figure:
         Line2D([], [], color=FORECAST, linestyle="--", linewidth=1.6, label="predicted, median"),
         Patch(color=FORECAST, alpha=OBSERVED_ALPHA, label="90 % band of the curve, of the optimum"),
     ]
-    figure.legend(handles=entries, loc="outside upper center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    key(figure, entries, loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
@@ -72,7 +74,8 @@ def _valleys(ax: Any, sweep: Sweep, name: str) -> None:
     tidy(ax)
     set_axis(ax.xaxis, (min(sizes) / 1.2, max(sizes) * 2.2), True, large=True, most=5)
     set_axis(ax.yaxis, (min(losses) - room, max(losses) + room), False, large=False, most=5)
-    ax.set_title(f"{name}, budgets in FLOP", fontsize=9.5, color=INK, loc="left")
+    title = fitted(lambda most: f"{shorten(name, most)}, budgets in FLOP", 60, 230, 9.5)
+    ax.set_title(title, fontsize=9.5, color=INK, loc="left")
     ax.set_ylabel("loss (nats per token)", fontsize=10, color=INK)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from bayeslaw.data.units import human
 from bayeslaw.errors import DataError
@@ -22,12 +21,17 @@ from bayeslaw.plots.style import (
     INK,
     LABELS,
     OBSERVED_ALPHA,
+    blank,
+    fitted,
+    key,
     set_axis,
+    shorten,
     tidy,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from bayeslaw.data.runs import Runs
     from bayeslaw.forecast import Band
@@ -76,7 +80,7 @@ def plot_long_run(
     if "step" not in rows or bool(rows["step"].isna().any()):
         raise DataError(f"The band knows no step for some rows of run {run!r}; give `at` a step column.")
     rows, data, name = rows.sort_values("step"), _of_run(runs, run), suffix(level)
-    figure = Figure(figsize=(8.4, 4.6), dpi=110, layout="constrained")
+    figure = blank(8.4, 4.6)
     ax = figure.subplots()
     floor = _floor(asymptote, name)
     limits = _limits(rows, data, name, floor)
@@ -106,10 +110,9 @@ def plot_long_run(
     ax.set_xlabel(LABELS["step"], fontsize=10, color=INK)
     ax.set_ylabel(LABELS["loss"], fontsize=10, color=INK)
     size = f", N = {human(float(rows['n_params'].iloc[0]))}" if "n_params" in rows else ""
-    figure.legend(
-        *ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=9,
-        labelcolor=INK, title=f"{run}{size}", title_fontsize=9.5,
-    )  # fmt: skip
+    title = fitted(lambda most: shorten(run, most) + size, 90, 560, 9.5)
+    entries = ax.get_legend_handles_labels()[0]
+    key(figure, entries, title=title, loc="outside upper center", ncols=3, fontsize=9, title_fontsize=9.5)
     _tokens_above(ax, rows, limits[0])
     return figure
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -26,12 +25,15 @@ from bayeslaw.plots.style import (
     INK,
     LABELS,
     OBSERVED_ALPHA,
+    blank,
+    key,
     set_axis,
     tidy,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from bayeslaw.data.runs import Runs
     from bayeslaw.forecast import Band
@@ -122,7 +124,7 @@ def _draw_grid(
     cells: dict[Any, _Cell] = {
         key: _cell(rows, runs, given) for key, rows in frame.groupby([down, "n_params"], sort=False)
     }
-    figure = Figure(figsize=(2.1 * len(sizes) + 0.9, 1.75 * len(depths) + 1.0), dpi=110, layout="constrained")
+    figure = blank(2.1 * len(sizes) + 0.9, 1.75 * len(depths) + 1.0)
     axes = figure.subplots(len(depths), len(sizes), squeeze=False)
     for j, size in enumerate(sizes):
         column = [cells[depth, size] for depth in depths if (depth, size) in cells]
@@ -210,7 +212,4 @@ def _legend(figure: Figure, frame: pd.DataFrame, cells: list[_Cell], name: str) 
         entries.append(Patch(facecolor=GIVEN, edgecolor="#9a9a95", linewidth=0.8, label="fitted on"))
     width = figure.get_figwidth()
     columns = len(entries) if width > 10 else 3 if width > 6.5 and len(entries) > 4 else 2
-    figure.legend(
-        handles=entries, loc="outside upper center", ncols=columns, frameon=False,
-        fontsize=9, labelcolor=INK,
-    )  # fmt: skip
+    key(figure, entries, loc="outside upper center", ncols=columns, fontsize=9)

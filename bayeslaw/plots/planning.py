@@ -5,20 +5,33 @@ What lies beyond the data is drawn dashed on a grey ground, with the decades wri
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from bayeslaw.data.units import human
-from bayeslaw.plots.style import CURVE_ALPHA, DATA, FORECAST, GIVEN, INK, OBSERVED_ALPHA, set_axis, tidy, told_apart
+from bayeslaw.plots.style import (
+    CURVE_ALPHA,
+    DATA,
+    FORECAST,
+    GIVEN,
+    INK,
+    OBSERVED_ALPHA,
+    blank,
+    set_axis,
+    tidy,
+    told_apart,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_plan(plan: Any, frontier: pd.DataFrame) -> Figure:
     """Loss and parameters on the frontier against budget, and regret against size, of a plan."""
-    figure = Figure(figsize=(11.4, 3.9), dpi=110, layout="constrained")
+    figure = blank(11.4, 3.9)
     left, middle, right = figure.subplots(1, 3)
     draw_frontier(left, frontier, "loss", "loss at the optimum (nats per token)", log=False)
     draw_frontier(middle, frontier, "n_params", "compute-optimal parameters", log=True, legend=False)
@@ -104,7 +117,7 @@ def draw_regret(ax: Any, plan: Any) -> None:
 
 def plot_target(target: Any) -> Figure:
     """Probability of reaching a loss against budget; dashed beyond the data's compute."""
-    figure = Figure(figsize=(5.6, 3.9), dpi=110, layout="constrained")
+    figure = blank(5.6, 3.9)
     ax = figure.subplots()
     c, p = target.curve["flops"].to_numpy(), target.curve["p"].to_numpy()
     end = target.reach.flops[1]
@@ -139,7 +152,7 @@ def plot_isoflop(parts: list[Any], curves: list[pd.DataFrame] | None = None) -> 
     shown = parts[:12]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(2.9 * columns, 2.4 * rows + 0.6), dpi=110, layout="constrained")
+    figure = blank(2.9 * columns, 2.4 * rows + 0.6)
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for ax, i in zip(axes, range(len(shown)), strict=False):
         part = shown[i]

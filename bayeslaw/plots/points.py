@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayeslaw.data.units import human
 from bayeslaw.plots.series import Series, suffix
-from bayeslaw.plots.style import CURVE_ALPHA, DATA, FORECAST, INK, LABELS, OBSERVED_ALPHA, set_axis, tidy
+from bayeslaw.plots.style import (
+    CURVE_ALPHA,
+    DATA,
+    FORECAST,
+    INK,
+    LABELS,
+    OBSERVED_ALPHA,
+    blank,
+    fitted,
+    key,
+    set_axis,
+    tidy,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_ROWS = 40
 
@@ -19,7 +33,7 @@ MOST_ROWS = 40
 def draw_points(series: list[Series], level: float) -> Figure:
     """A row per run: its name, size and tokens, the forecast with its bands, and the loss where it is known."""
     shown, name = series[:MOST_ROWS], suffix(level)
-    figure = Figure(figsize=(7.6, 0.24 * len(shown) + 1.5), dpi=110, layout="constrained")
+    figure = blank(7.6, 0.24 * len(shown) + 1.5)
     ax = figure.subplots()
     rows = np.arange(len(shown))
     handles: list[Any] = []
@@ -50,13 +64,12 @@ def draw_points(series: list[Series], level: float) -> Figure:
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.set_xlabel(LABELS["loss"], fontsize=10, color=INK)
     left_out = f"the first {len(shown)} of {len(series)} runs" if len(series) > len(shown) else None
-    figure.legend(
-        handles=handles[::-1], loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9,
-        labelcolor=INK, title=left_out, title_fontsize=9,
-    )  # fmt: skip
+    where = {"loc": "outside upper center", "ncols": len(handles), "fontsize": 9, "title_fontsize": 9}
+    key(figure, handles[::-1], title=left_out, **where)
     return figure
 
 
 def _label(one: Series) -> str:
     tokens = one.first("tokens")
-    return one.label(44) + ("" if math.isnan(tokens) else f", D = {human(tokens)}")
+    length = "" if math.isnan(tokens) else f", D = {human(tokens)}"
+    return fitted(lambda most: one.label(most) + length, 44, 230, 8)

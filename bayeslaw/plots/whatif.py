@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from bayeslaw.errors import DataError
 from bayeslaw.plots.series import check_level, suffix
-from bayeslaw.plots.style import GIVEN, INK, LABELS, set_axis, shorten, tidy
+from bayeslaw.plots.style import GIVEN, INK, LABELS, blank, fitted, key, set_axis, shorten, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from bayeslaw.whatif import WhatIf
 
@@ -35,19 +35,20 @@ def plot_what_if(found: WhatIf, *, level: float = 0.9) -> Figure:
     """
     if len(found.bands) > len(COLOURS):
         raise DataError(f"{len(found.bands)} schedules in one picture cannot be told apart; ask for {len(COLOURS)}.")
-    figure = Figure(figsize=(7.6, 5.6), dpi=110, layout="constrained")
+    figure = blank(7.6, 5.6)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.1))
     name = suffix(level)
     for band in found.bands.values():
         check_level(band.frame, level)
     past, limits = _window(found, name)
     handles = [] if past is None else _draw_past(top, bottom, past, limits[0][0])
+    wide = 2 if len(handles) + len(found.bands) <= 2 else 1
     for colour, (title, band) in zip(COLOURS, found.bands.items(), strict=False):
         step = band.frame["step"].to_numpy(float)
         top.fill_between(
             step, band.frame[f"curve_lo{name}"], band.frame[f"curve_hi{name}"], color=colour, alpha=0.22, linewidth=0
         )
-        handles += top.plot(step, band.frame["median"], color=colour, linewidth=1.6, label=shorten(title, 60))
+        handles += top.plot(step, band.frame["median"], color=colour, linewidth=1.6, label=_name(title, 450 / wide, 9))
         bottom.plot(step, band.frame["lr"], color=colour, linewidth=1.4)
     tidy(top)
     tidy(bottom)
@@ -57,12 +58,13 @@ def plot_what_if(found: WhatIf, *, level: float = 0.9) -> Figure:
     top.set_ylabel(f"{LABELS['loss']}; curve, {name} % band", fontsize=9.5, color=INK)
     bottom.set_ylabel("learning rate", fontsize=9.5, color=INK)
     bottom.set_xlabel(LABELS["step"], fontsize=9.5, color=INK)
-    top.set_title(str(found.frame["run"].iloc[0]), fontsize=10, color=INK, loc="left")
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=1 if len(handles) > 2 else 2, frameon=False, fontsize=9,
-        labelcolor=INK,
-    )  # fmt: skip
+    top.set_title(_name(str(found.frame["run"].iloc[0]), 450, 10), fontsize=10, color=INK, loc="left")
+    key(figure, handles, loc="outside upper center", ncols=wide, fontsize=9)
     return figure
+
+
+def _name(text: str, width: float, size: float) -> str:
+    return fitted(lambda most: shorten(text, most), 80, width, size)
 
 
 def _window(found: WhatIf, name: str) -> tuple[pd.DataFrame | None, tuple[tuple[float, float], tuple[float, float]]]:

@@ -156,14 +156,13 @@ def _calibration(fit: Fit, backtest: Any, number: Any) -> dict:
 
 
 def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
-    from matplotlib.figure import Figure
-
     from bayeslaw.plan import plan
     from bayeslaw.plan.costs import cost_of
     from bayeslaw.plan.frontier import frontier
     from bayeslaw.plan.reach import reach_of
     from bayeslaw.plan.surface import Surface
     from bayeslaw.plots.planning import draw_frontier, draw_regret
+    from bayeslaw.plots.style import blank
 
     try:
         if flops is None:
@@ -199,7 +198,7 @@ def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
         (lambda ax: draw_frontier(ax, line, "n_params", "compute-optimal parameters", log=True), "Size by budget"),
         (lambda ax: draw_regret(ax, found), "Regret of other sizes"),
     ):
-        figure = Figure(figsize=(5.2, 3.8), dpi=110, layout="constrained")
+        figure = blank(5.2, 3.8)
         draw(figure.subplots())
         out["pictures"].append(inline(figure, next(number), alt))
     return out
