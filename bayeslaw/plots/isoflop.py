@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: budgets whose valleys are drawn, spread over all there are; more would lie on one another
 MOST = 5
+#: points that a panel of valleys is wide and high, and that a budget's name takes there
+ROOM, LETTERS = (222.0, 172.0), (36.0, 9.0)
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,30 @@ def _valleys(ax: Any, sweep: Sweep, name: str) -> None:
         ax.fill_between(curve["n_params"], curve["lo90"], curve["hi90"], color=FORECAST, alpha=OBSERVED_ALPHA,
                         linewidth=0)  # fmt: skip
         ax.plot(curve["n_params"], curve["median"], "--", color=FORECAST, linewidth=1.6, zorder=4)
-        ax.annotate(human(part.flops), (part.n_params[-1], part.loss[-1]), xytext=(4, 0), textcoords="offset points",
-                    fontsize=7.5, color=INK, va="center")  # fmt: skip
         losses += [part.loss.min(), part.loss.max(), float(curve["lo90"].min()), float(curve["hi90"].max())]
         sizes += [part.n_params.min(), part.n_params.max()]
     room = 0.06 * (max(losses) - min(losses))
     tidy(ax)
     set_axis(ax.xaxis, (min(sizes) / 1.2, max(sizes) * 2.2), True, large=True, most=5)
     set_axis(ax.yaxis, (min(losses) - room, max(losses) + room), False, large=False, most=5)
-    title = fitted(lambda most: f"{shorten(name, most)}, budgets in FLOP", 60, 230, 9.5)
+    title = fitted(lambda most: f"{shorten(name, most)}, budgets in FLOP", 60, 215, 9.5)
     ax.set_title(title, fontsize=9.5, color=INK, loc="left")
     ax.set_ylabel("loss (nats per token)", fontsize=10, color=INK)
+    _name_budgets(ax, [sweep.profiles[i] for i in shown])
+
+
+def _name_budgets(ax: Any, parts: list[Profile]) -> None:
+    """Each budget beside the right end of its valley, or above it where a lower one's would lie there."""
+    left, right, low, high = *np.log(ax.get_xlim()), *ax.get_ylim()
+    ends = sorted((float(part.loss[-1]), float(part.n_params[-1]), human(part.flops)) for part in parts)
+    placed: list[tuple[float, float]] = []
+    for loss, size, words in ends:
+        x, y = (np.log(size) - left) / (right - left) * ROOM[0], (loss - low) / (high - low) * ROOM[1]
+        beneath = [at for across, at in placed if abs(across - x) < LETTERS[0]]
+        moved = max([y, *(at + LETTERS[1] for at in beneath)])
+        placed.append((x, moved))
+        ax.annotate(words, (size, loss), xytext=(4, moved - y), textcoords="offset points", fontsize=7.5, color=INK,
+                    va="center")  # fmt: skip
 
 
 def _optima(ax: Any, sweep: Sweep, what: str) -> None:

@@ -166,7 +166,12 @@ def _mark_spikes(ax: Any, spikes: pd.DataFrame, run: str, data: pd.DataFrame, li
     if not len(peaks):
         return
     top = limits[1][1]
-    losses = np.interp(peaks, data["step"], data["loss"]) if len(data) else np.full(len(peaks), np.inf)
+    if not len(data):  # how high they are is not known: at the bottom, by their steps alone
+        ax.plot(
+            peaks, np.full(len(peaks), limits[1][0] * 1.02), "^", color=SPIKE, markersize=5, zorder=4, label="spike"
+        )
+        return
+    losses = np.interp(peaks, data["step"], data["loss"])
     inside = losses < top
     if inside.any():
         ax.plot(peaks[inside], losses[inside], "v", color=SPIKE, markersize=5, zorder=4, label="spike")

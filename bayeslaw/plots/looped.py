@@ -124,7 +124,7 @@ def _draw_grid(
     cells: dict[Any, _Cell] = {
         key: _cell(rows, runs, given) for key, rows in frame.groupby([down, "n_params"], sort=False)
     }
-    figure = blank(2.1 * len(sizes) + 0.9, 1.75 * len(depths) + 1.0)
+    figure = blank(max(2.1 * len(sizes) + 0.9, 4.4), 1.75 * len(depths) + 1.0)
     axes = figure.subplots(len(depths), len(sizes), squeeze=False)
     for j, size in enumerate(sizes):
         column = [cells[depth, size] for depth in depths if (depth, size) in cells]

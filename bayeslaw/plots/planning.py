@@ -152,7 +152,7 @@ def plot_isoflop(parts: list[Any], curves: list[pd.DataFrame] | None = None) -> 
     shown = parts[:12]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
-    figure = blank(2.9 * columns, 2.4 * rows + 0.6)
+    figure = blank(2.9 * columns, 2.4 * rows + (0.6 if columns > 1 else 1.0))
     axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for ax, i in zip(axes, range(len(shown)), strict=False):
         part = shown[i]
@@ -180,5 +180,6 @@ def plot_isoflop(parts: list[Any], curves: list[pd.DataFrame] | None = None) -> 
     figure.supxlabel("parameters", fontsize=10, color=INK)
     figure.supylabel("loss (nats per token)", fontsize=10, color=INK)
     handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    wide = 3 if columns > 1 else 1
+    figure.legend(*handles, loc="outside upper center", ncols=wide, frameon=False, fontsize=9, labelcolor=INK)
     return figure

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from bayeslaw.whatif import WhatIf
 
-#: told apart in grey print as well: light and dark alternate
-COLOURS = ("#1f66ad", "#e8710a", "#2a8f57", "#a23b8f", "#6b5b2e", "#3a3a3a")
+#: told apart by the colour blind too, from each other and from the past
+COLOURS = ("#1f66ad", "#e8710a", "#35b779", "#cc79b0", "#7a4a12", "#1c1c1c")
 #: of the run so far: half as much as lies ahead is drawn, within these shares of it; the first half falls too steeply
 LEAST, MOST = 0.25, 0.5
 PAST = "#6f6f6c"

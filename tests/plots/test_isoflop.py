@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayeslaw.plan.isoflop import Profile
 from bayeslaw.plots.isoflop import Sweep, plot_isoflop_corpora
@@ -31,3 +32,15 @@ def test_a_row_a_corpus_with_data_and_forecast(sweep, tmp_path):
     # the parabola's own bottom: exact for a parabola
     np.testing.assert_allclose(optima.lines[1].get_ydata(), 5e7 * np.exp([0, 1, 2]), rtol=1e-6)
     figure.savefig(tmp_path / "x.png")
+
+
+def test_names_of_budgets_that_end_close_to_each_other_do_not_overlap(sweep):
+    parts = [
+        Profile(one.flops, one.n_params * 1.2**i, one.tokens, one.loss - one.loss[-1] + 3 - 0.01 * i)
+        for i, one in enumerate(sweep.profiles)
+    ]
+    figure = plot_isoflop_corpora({"one": Sweep(parts, sweep.curves, sweep.frontier)})
+    (canvas := FigureCanvasAgg(figure)).draw()
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in figure.axes[0].texts]
+    assert len(boxes) == 3
+    assert not [1 for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]

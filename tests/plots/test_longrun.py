@@ -57,6 +57,14 @@ def test_own_spikes_are_marked_at_their_steps_and_high_ones_at_the_top():
     assert marks["spike, beyond the axis"].get_ydata() < ax.get_ylim()[1] < 10
 
 
+def test_spikes_of_unknown_height_are_not_said_to_be_beyond_the_axis():
+    band, _, spikes = make()
+    ax = plot_long_run(band, spikes=spikes).axes[0]
+    (marks,) = (x for x in ax.lines if str(x.get_label()).startswith("spike"))
+    assert marks.get_label() == "spike"
+    assert list(marks.get_xdata()) == list(spikes["peak_step"][:2])
+
+
 def test_asymptote_is_in_words_and_inside_the_picture():
     band, runs, _ = make()
     figure = plot_long_run(band, runs, asymptote=endless(), given=runs.where("step < 50_000"))

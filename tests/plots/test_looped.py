@@ -127,3 +127,12 @@ def test_what_cannot_be_drawn_is_said(cells, call, words):
     with pytest.raises(DataError) as error:
         call(*cells)
     assert words in str(error.value)
+
+
+def test_the_legend_of_a_single_size_is_whole(cells):
+    band, runs = cells
+    one = cast(Any, SimpleNamespace(frame=band.frame[band.frame["n_params"] == SIZES[0]]))
+    figure = plot_looped_total(one, runs)
+    (canvas := FigureCanvasAgg(figure)).draw()
+    box = figure.legends[0].get_window_extent(canvas.get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import matplotlib
+import matplotlib.colors
 import matplotlib.style
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from bayeslaw.data.runs import Runs
 from bayeslaw.plots.bands import plot_band
 from bayeslaw.plots.style import blank, fitted, plain, set_axis, shorten, tick_values, tidy
+from bayeslaw.plots.whatif import COLOURS, PAST
 
 LONG = "experiment/2026-11-28_llama-ablation_lr3e-4_wd0.1_QKNORM_zloss1e-4_seed1337_resume3_nodes128"
 
@@ -102,3 +104,27 @@ def test_only_a_spike_is_said_to_be_above_the_picture():
     frame = runs.frame.copy()
     frame.loc[30, "loss"] = 9.0
     assert said_above(plot_band(band, Runs.from_frame(frame))) == ["↑ 1 loss above"] * 2
+
+
+#: how the two commonest kinds of colour blindness see linear red, green and blue (Machado et al. 2009, severity 1)
+SEEN = {
+    "normal": np.eye(3),
+    "deutan": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9690]],
+    "protan": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+}
+
+
+def lab(colour, seen):
+    """CIE L*a*b* of a colour as somebody sees it."""
+    value = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(np.clip(to_xyz @ np.clip(seen @ linear, 0, 1) / [0.9505, 1, 1.089], 0.008856, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_schedules_are_told_apart_by_the_colour_blind(eyes):
+    colours = [lab(colour, np.array(SEEN[eyes])) for colour in (*COLOURS, PAST)]
+    apart = [np.linalg.norm(a - b) for i, a in enumerate(colours) for b in colours[:i]]
+    assert min(apart) > 18
