@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayeslaw.anomalies.recorded import labels
 from bayeslaw.errors import DataError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def past_events(runs: Runs, events: pd.DataFrame) -> Runs:
     if "step" not in frame:
         raise DataError(f"{runs.source} has no steps, so the rows of an event cannot be found.")
     drop = np.zeros(len(frame), bool)
-    name, step = frame["run"].to_numpy(str), frame["step"].to_numpy(float)
+    name, step = labels(runs), frame["step"].to_numpy(float)
     for e in events.to_dict(orient="records"):
         if e["kind"] in ("point", "spike", "malignant_spike", "nonfinite", "frozen", "variance"):
             drop |= (name == e["run"]) & (step >= e["start_step"]) & (step <= e["end_step"])

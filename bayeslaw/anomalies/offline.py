@@ -14,7 +14,7 @@ from bayeslaw.anomalies.bank import Bank
 from bayeslaw.anomalies.events import COLUMNS, Event
 from bayeslaw.anomalies.naming import Row
 from bayeslaw.anomalies.noise import WARM_UP
-from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, nonfinite, rewinds
+from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, label_of, nonfinite, rewinds
 from bayeslaw.anomalies.settling import attributed, settled
 from bayeslaw.anomalies.shocks import MOST, Curve, Sibling, align, lookup
 from bayeslaw.anomalies.tracker import Tracker
@@ -42,7 +42,8 @@ class Anomalies:
         is known) with ``severity_lo90`` and ``severity_hi90``, ``siblings``, ``seen_at``, ``open``, ``message``.
     alignment : run, sibling, offset (steps), correlation, rows, evidence (log10 Bayes factor): runs of one data order.
     hard_batches : run, step, loss, own_sd: losses far off the run's curve that its siblings met too; not anomalies.
-    rows : per run the judged rows: step, tokens where known, loss, expected, scale (nats), z, active, own_z.
+    rows : per run (of a looped run per exit, "a exit 4") the judged rows: step, tokens where known, loss, expected,
+        scale (nats), z, active, own_z.
     rate : false alarms per step that were asked for.
     notes : sentences a reader should know.
     """
@@ -151,12 +152,12 @@ def _curves(runs: Runs, fit: Fit | None) -> tuple[dict[str, Curve], dict[str, np
         if len(at) < 2:
             continue
         name = order.names[order.run[c]]
-        label = name if np.isnan(order.exit_step[c]) else f"{name} exit {order.exit_step[c]:g}"
+        label = label_of(name, order.exit_step[c])
         steps = step[at] if np.isfinite(step[at]).all() else x
         tokens = frame["tokens"].to_numpy(float)[at] if "tokens" in frame else x
         along = tokens if np.isfinite(tokens).all() and np.all(np.diff(tokens) > 0) and tokens[0] > 0 else x
         offset = np.zeros(len(at)) if expected is None else expected[at] - float(np.mean(expected[at]))
-        curves[label] = Curve(label, steps, loss[at] - offset, along, None if lr is None else lr[at])
+        curves[label] = Curve(label, steps, loss[at] - offset, along, None if lr is None else lr[at], name)
         law[label] = offset
     return curves, law
 

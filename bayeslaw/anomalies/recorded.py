@@ -21,25 +21,39 @@ def axis_of(runs: Runs) -> str | None:
     return next((name for name in AXES if name in runs.frame), None)
 
 
+def label_of(run: str, exit_step: float) -> str:
+    """What a curve is called: its run, and the exit of a looped run whose loss it is (NaN: the total loss)."""
+    return run if np.isnan(exit_step) else f"{run} exit {exit_step:g}"
+
+
+def labels(runs: Runs) -> np.ndarray:
+    """(n,) the curve, as ``label_of`` names it, that each row of the table is of."""
+    run = np.asarray(runs.frame["run"], str).astype(object)
+    if "exit_step" not in runs.frame:
+        return run
+    exits = runs.frame["exit_step"].to_numpy(float)
+    return np.array([label_of(name, at) for name, at in zip(run, exits, strict=True)], object)
+
+
 def nonfinite(runs: Runs) -> dict[str, np.ndarray]:
-    """Steps (or tokens, or FLOP, of a table without steps) of each run's rows that were logged with NaN or infinity."""
-    named = [str(row["run"]) for row in runs.facts.to_dict(orient="records") if row["kind"] == "nonfinite_loss"]
+    """Steps (tokens, or FLOP, of a table without steps) of each curve's rows that were logged with NaN or infinity."""
     frame, axis = runs.frame, axis_of(runs)
-    if not named or axis is None:
+    if runs.nonfinite is None or axis is None or not runs.nonfinite.any():
         return {}
-    run, step = np.asarray(frame["run"], str), np.asarray(frame[axis], float)
-    bad = ~np.isfinite(np.asarray(frame["loss"], float)) & ~np.asarray(frame["kept"], bool) & np.isfinite(step)
-    return {name: np.sort(step[bad & (run == name)]) for name in named}
+    step = np.asarray(frame[axis], float)
+    bad = runs.nonfinite & np.isfinite(step)
+    label = labels(runs)[bad]
+    return {name: np.sort(step[bad][label == name]) for name in dict.fromkeys(label)}
 
 
 def add_tokens(rows: Mapping[str, pd.DataFrame], runs: Runs) -> None:
-    """Tokens beside the steps of each run's judged rows, where the table knows both."""
+    """Tokens beside the steps of each curve's judged rows, where the table knows both."""
     if "tokens" not in runs.frame or "step" not in runs.frame:
         return
-    for name in set(rows) & set(runs.names):
-        part: Any = runs.curve(name)[["step", "tokens"]].dropna()
-        part = part[~part["step"].duplicated()]
-        if len(part):
+    kept: Any = runs.frame.assign(curve=labels(runs))[runs.frame["kept"].to_numpy(bool)]
+    known: Any = kept[["curve", "step", "tokens"]].dropna().drop_duplicates(["curve", "step"])
+    for name, part in known.groupby("curve", sort=False):
+        if name in rows:
             rows[name]["tokens"] = part.set_index("step")["tokens"].reindex(rows[name]["step"]).to_numpy()
 
 
@@ -49,7 +63,9 @@ def gradients(runs: Runs, rate: float) -> list[Event]:
         return []
     out: list[Event] = []
     for name in runs.names:
-        part = runs.curve(name)
+        # the exits of a looped run have one gradient
+        part = runs.curve(name).dropna(subset=["step", "grad_norm"]).drop_duplicates("step")
+        part = part.sort_values("step", kind="stable")
         step, norm = part["step"].to_numpy(float), part["grad_norm"].to_numpy(float)
         if not np.isfinite(norm).any():
             continue

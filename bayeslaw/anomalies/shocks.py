@@ -3,6 +3,9 @@
 Two runs of one data order share nearly all of their per-step noise, whatever their size or schedule. So the residuals
 of their losses against a running median, matched by step, correlate at .7 and more where they are aligned and at 0
 where they are not, also one step off. Nothing is assumed: a column ``data_order`` is not even read.
+
+The exits of a looped run share its noise too, and whatever befalls it: they are no siblings of each other, and of each
+other run one exit at most is a sibling.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ MOST = 5
 class Curve:
     """One run: increasing ``step`` (n,), ``loss`` (n,) in nats per token, ``x`` (n,) tokens where known, else steps.
 
-    ``lr`` (n,) : learning rates, NaN or None where unknown.
+    ``lr`` (n,) : learning rates, NaN or None where unknown. ``of`` : of one exit of a looped run, which run that is.
     """
 
     run: str
@@ -33,6 +36,12 @@ class Curve:
     loss: np.ndarray
     x: np.ndarray
     lr: np.ndarray | None = None
+    of: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The run whose loss it is; its exits have one owner."""
+        return self.of or self.run
 
 
 @dataclass(frozen=True)
@@ -102,13 +111,16 @@ def align(curves: Mapping[str, Curve], most_offset: int = 8) -> dict[str, tuple[
     for order in orders:
         for i, one in enumerate(order):
             for other in order[i + 1 :]:
+                if curves[one].owner == curves[other].owner:
+                    continue
                 offset, r, n, evidence = match(
                     curves[one].step, noise[one], curves[other].step, noise[other], most_offset
                 )
                 if r >= LEAST and evidence > 3:
                     found[one].append(Sibling(other, offset, r, n, evidence))
                     found[other].append(Sibling(one, -offset, r, n, evidence))
-    return {name: tuple(_choose(curves[name], siblings)) for name, siblings in found.items()}
+    owners = {name: curve.owner for name, curve in curves.items()}
+    return {name: tuple(_choose(curves[name], siblings, owners)) for name, siblings in found.items()}
 
 
 def nearest(curve: Curve, others: Sequence[Curve], most_offset: int = 8) -> list[Sibling]:
@@ -119,13 +131,16 @@ def nearest(curve: Curve, others: Sequence[Curve], most_offset: int = 8) -> list
         offset, r, n, evidence = match(curve.step, own, other.step, shocks(other.loss), most_offset)
         if r >= LEAST and evidence > 3:
             found.append(Sibling(other.run, offset, r, n, evidence))
-    return _choose(curve, found)
+    return _choose(curve, found, {other.run: other.owner for other in others})
 
 
-def _choose(curve: Curve, siblings: list[Sibling]) -> list[Sibling]:
-    """The closest siblings, those that cover at least half of the run before the others."""
+def _choose(curve: Curve, siblings: list[Sibling], owners: Mapping[str, str]) -> list[Sibling]:
+    """The closest siblings, those that cover at least half of the run before the others; one of each owner."""
     half = 0.5 * len(curve.step)
-    return sorted(siblings, key=lambda s: (s.rows < half, -round(s.correlation, 3), s.run))[:MOST]
+    best: dict[str, Sibling] = {}
+    for sibling in sorted(siblings, key=lambda s: (s.rows < half, -round(s.correlation, 3), s.run)):
+        best.setdefault(owners[sibling.run], sibling)
+    return list(best.values())[:MOST]
 
 
 def lookup(curve: Curve, siblings: tuple[Sibling, ...], curves: Mapping[str, Curve]) -> tuple[np.ndarray, np.ndarray]:

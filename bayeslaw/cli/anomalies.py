@@ -67,7 +67,8 @@ def anomalies(
     runs = reading.read(paths)
     named(runs, only)
     found = bayeslaw.anomalies(runs, fit=None if fit_path is None else bayeslaw.load_fit(fit_path), rate=rate / 1e4)
-    frame = found.frame
+    frame: Any = found.frame
+    only = _curves_of(runs, only)
     if only:
         frame = frame[frame["run"].isin(only)].reset_index(drop=True)
     for note in found.notes:
@@ -92,10 +93,21 @@ def anomalies(
     if plot is not None:
         from bayeslaw.plots.anomalies import plot_anomalies
 
-        draw(plot_anomalies(found, only[0] if only else None), plot)
+        drawn = [*frame["run"].value_counts().index, *only[::-1]] if only else []
+        draw(plot_anomalies(found, next((name for name in drawn if name in found.rows), None)), plot)
         talk(f"drew {plot}")
     if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)
+
+
+def _curves_of(runs: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What events of these runs are filed under: the runs themselves, and the exits of those that are looped."""
+    from bayeslaw.anomalies.recorded import labels
+
+    if not names:
+        return ()
+    label = labels(runs)[runs.frame["run"].isin(names).to_numpy()]
+    return tuple(dict.fromkeys([*names, *label]))
 
 
 def _ends(found: Any, end: float, checkpoint: float | None, only: tuple[str, ...]) -> list[Any]:

@@ -28,7 +28,7 @@ def build(
     source: str,
     default_run: str,
 ) -> dict[str, Any]:
-    """The fields of a Runs: frame, facts, mapping, source, notes. See ``Runs.from_frame`` for the meaning."""
+    """The fields of a Runs, by name. See ``Runs.from_frame`` for the meaning."""
     raw = table.frame
     if raw.columns.has_duplicates:
         twice = raw.columns[raw.columns.duplicated()][0]
@@ -65,6 +65,7 @@ def build(
         "mapping": dict(found.mapping),
         "source": source,
         "notes": tuple(notes),
+        "nonfinite": ~empty & ~np.isfinite(frame["loss"].to_numpy(float)) if need_loss else None,
     }
 
 

@@ -42,6 +42,8 @@ class Runs:
     mapping : canonical column → the source's name for it.
     source : where the table came from.
     notes : sentences about how the table was read.
+    nonfinite : bool array, True at rows whose loss was logged as NaN or infinity, for an empty cell reads as NaN too;
+        None where that is not known.
     """
 
     frame: pd.DataFrame
@@ -49,6 +51,7 @@ class Runs:
     mapping: Mapping[str, str] = field(default_factory=dict)
     source: str = "a table"
     notes: tuple[str, ...] = ()
+    nonfinite: np.ndarray | None = None
 
     @classmethod
     def from_frame(
@@ -141,6 +144,7 @@ class Runs:
         first = [c for c in frame.columns if is_canonical(c)]
         rest = [c for c in frame.columns if c not in first and c not in ("kept", "row")]
         order = {c: i for i, c in enumerate(_canonical_names(first))}
+        bad = [part.nonfinite for part in runs if part.nonfinite is not None]
         facts = [tuple(f) for part in runs for f in part.facts[list(COLUMNS)].itertuples(index=False)]
         return cls(
             frame=frame.reindex(columns=[*sorted(first, key=order.__getitem__), "kept", "row", *rest]),
@@ -148,6 +152,7 @@ class Runs:
             mapping={k: v for part in reversed(runs) for k, v in part.mapping.items()},
             source=" + ".join(dict.fromkeys(part.source for part in runs)),
             notes=tuple(dict.fromkeys(note for part in runs for note in part.notes)),
+            nonfinite=None if len(bad) < len(runs) else np.concatenate(bad),
         )
 
     @cached_property
@@ -205,7 +210,8 @@ class Runs:
             raise DataError(f"The selection{f' {which!r}' if isinstance(which, str) else ''} matches no row.")
         frame = self.frame.loc[mask].reset_index(drop=True)
         facts = self.facts[self.facts["run"].isin(list(set(column(frame, "run"))))].reset_index(drop=True)
-        return replace(self, frame=frame, facts=facts)
+        bad = None if self.nonfinite is None else self.nonfinite[mask]
+        return replace(self, frame=frame, facts=facts, nonfinite=bad)
 
     def select(self, *runs: str) -> Runs:
         """Some runs by name, ``select("a", "b")``. DataError names the ones that are not there."""

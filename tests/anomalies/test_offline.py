@@ -216,3 +216,14 @@ def test_intervals_of_what_is_lost_hold_the_truth(make_family, found):
         inside.append(event["severity_lo90"] <= 0.05 <= event["severity_hi90"])
     assert np.mean(inside) >= 0.75
     assert abs(np.mean(error)) < 0.0015
+
+
+def test_rows_of_other_metrics_are_no_losses_of_nan(make_family, found):
+    """A log with a row for each validation, and NaN later: only the latter was a loss."""
+    frame = make_family(1, 400)
+    frame["loss"] = frame["loss"].astype(object)
+    frame.loc[frame["step"] > 397, "loss"] = np.nan
+    between = frame[frame["step"] % 50 == 0].assign(step=lambda f: f["step"] + 0.5, loss=None, accuracy=0.5)
+    table = pd.concat([frame, between]).sort_values("step", ignore_index=True)
+    told = found(table).frame
+    assert told[["kind", "start_step", "end_step"]].to_numpy().tolist() == [["nonfinite", 398.0, 400.0]]
