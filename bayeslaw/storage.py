@@ -16,7 +16,7 @@ from bayeslaw.cards import Card
 from bayeslaw.engine.assemble import Problem, lay_out
 from bayeslaw.errors import FileError, FitError
 from bayeslaw.files import HDF5, written_whole
-from bayeslaw.laws import Schedule
+from bayeslaw.laws import LAWS, Schedule
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -157,6 +157,12 @@ def load_fit(path: str | Path) -> Fit:
         raise FileError(
             f"{path} was written by bayeslaw {writer}, in form {form}; this is {__version__}, which reads up to "
             f"form {FORMAT}. Upgrade: pip install -U bayeslaw."
+        )
+    law = config["card"].get("law") if isinstance(config.get("card"), dict) else None
+    if isinstance(law, str) and law not in LAWS:
+        raise FileError(
+            f"{path} was fitted with the law {law!r}, which is not known here. If it is one of your own, import the "
+            f"module that registers it, in Python, before the fit is read."
         )
     try:
         fit = Fit(*_parts(tree, config))

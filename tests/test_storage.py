@@ -157,6 +157,15 @@ def test_draws_of_another_card(copy, toy_fit):
     )
 
 
+def test_a_law_of_ones_own_that_is_not_registered_yet(copy, toy_fit):
+    # nothing is wrong with the file
+    rewrite(copy, card={**toy_fit.card.source, "law": "mine"})
+    assert refusal(copy) == (
+        "was fitted with the law 'mine', which is not known here. If it is one of your own, import the module that "
+        "registers it, in Python, before the fit is read."
+    )
+
+
 def test_group_taken_out(copy):
     with h5py.File(copy, "r+") as file:
         del file["observed_data"]

@@ -7,7 +7,9 @@ A law says how the loss depends on a run's covariates. To add one, write a file 
 3. one line in ``bayeslaw/laws/__init__.py``.
 
 The engine does the batching, the change to well-scaled coordinates, the hierarchy and the noise; a law never sees
-any of it. Every member of the registry is put through the same property tests.
+any of it. It traces ``terms`` with JAX: beyond plain arithmetic, functions are those of ``jax.numpy``, imported inside
+``terms``, and ``if`` is ``jnp.where``. A law that reads schedules writes ``unit_terms`` too, as ``annealed.py`` does.
+Every member of the registry is put through the same property tests.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ class Symbol:
     """One parameter of a law.
 
     ``kind`` is ``"amplitude"`` when the term of the same name is proportional to the parameter (``A`` in
-    ``A / N^alpha``) and ``"shape"`` otherwise. ``low`` and ``high`` bound its support; the default is the positive
-    half-line. ``unit`` is that of the published formula. ``share_of`` names the covariate that the symbol is added to
-    (``t1`` in ``N + t1``): its prior is then on its share of that covariate at the reference row, so that one prior
-    serves models of ten thousand parameters and of ten billion.
+    ``A / N^alpha``) and ``"shape"`` otherwise. ``low`` and ``high`` bound its support: the positive half-line by
+    default, else 0 and 1, or all numbers. ``unit`` is that of the published formula. ``share_of`` names the covariate
+    that the symbol is added to (``t1`` in ``N + t1``): its prior is then on its share of that covariate at the
+    reference row, so that one prior serves models of ten thousand parameters and of ten billion.
     """
 
     name: str

@@ -1,5 +1,8 @@
 """A law from outside joins the registry, fits like the shipped ones, and is refused where it breaks a rule."""
 
+import math
+
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 import bayeslaw
 from bayeslaw.errors import CardError
 from bayeslaw.laws import LAWS, Law, Symbol, get_law, register
+from bayeslaw.laws.register import checked
 
 
 class Plain(Law):
@@ -52,6 +56,27 @@ def variant(**changes):
     return type("Variant", (Plain,), {"name": "variant", **changes})
 
 
+def symbols(name="beta", kind="shape", **bounds):
+    return (*Plain.symbols[:2], Symbol(name, "exponent of tokens", "1", kind, **bounds))
+
+
+def with_math(self, p, x):
+    return {"E": p["E"], "B": p["B"] * math.exp(-p["beta"] * math.log(x["tokens"]))}
+
+
+def with_if(self, p, x):
+    return {"E": p["E"], "B": p["B"] * x["tokens"] ** -p["beta"] if x["tokens"] > 1 else p["B"]}
+
+
+def without_slope(self, p, x):
+    return {"E": p["E"], "B": p["B"] * jnp.exp(p["beta"] * jnp.log(x["tokens"] - 2e10))}
+
+
+def scheduled(term):
+    terms = {"terms": lambda self, p, x: {"E": p["E"], "B": term(p, x)}}
+    return variant(covariates=("step", "schedule"), gains=("B",), **terms)
+
+
 def test_a_registered_law_is_fitted_through_a_card(registry):
     assert register(Plain) is Plain
     assert isinstance(get_law("plain-tokens"), Plain)
@@ -78,12 +103,39 @@ def test_a_registered_law_is_fitted_through_a_card(registry):
         (variant(covariates=("n_params",)), "read 'tokens'"),
         (variant(terms=lambda self, p, x: {"E": p["E"]}), "one term of each amplitude's name"),
         (variant(terms=lambda self, p, x: {"E": p["E"], "B": p["B"] ** 2}), "twice the amplitude B"),
+        (variant(covariates=("token",)), r"reads 'token'\. Did you mean tokens\?"),
+        (variant(covariates="tokens"), "covariates is a tuple, not 'tokens'"),
+        (variant(title=None), "title is a text, not None"),
+        (variant(terms=lambda self, p, x: p["E"]), "its terms are a dict of amplitude to nats, not float"),
+        (variant(terms=lambda self, p, x: {"E": p["E"], "B": np.nan * p["B"]}), "its term B is nan where E = 0.3"),
+        (variant(terms=lambda self, p, x: {"E": p["E"], "B": p["B"] * x["tokens"] ** np.ones(2)}), r"of shape \(2,\)"),
+        (variant(terms=with_math), "JAX cannot follow its terms"),
+        (variant(terms=with_if), "JAX cannot follow its terms"),
+        (variant(terms=without_slope), r"slope of the loss in beta is .* at the row tokens = 2e\+10"),
+        (variant(symbols=symbols(kind="shap")), "symbol 'beta': its kind is 'amplitude' or 'shape', not 'shap'"),
+        # the engine would sample these between 0 and inf, and between 0 and 1
+        (variant(symbols=symbols(low=1.0)), "'beta' lies between 1 and inf; a symbol lies between 0 and inf, 0 and 1"),
+        (variant(symbols=symbols(high=2.0)), "'beta' lies between 0 and 2; a symbol"),
+        (variant(symbols=symbols(low=-np.inf, high=0.0)), "'beta' lies between -inf and 0; a symbol"),
+        (variant(symbols=symbols(share_of="token")), r"names a covariate \(tokens\), not 'token'"),
+        (variant(symbols=symbols(name="noise")), "symbol 'noise' needs a name of letters, digits and _, which none of"),
+        (variant(symbols=symbols(name="beta:2")), "symbol 'beta:2' needs a name"),
+        (scheduled(lambda p, x: p["B"] * x["S_1"]), "its terms read 'S_1'"),
+        (
+            scheduled(lambda p, x: -p["B"] * x["seg_drop"].sum()),
+            "reads 'seg_drop', and the reference row has step, S1, ",
+        ),
     ],
 )
 def test_a_law_that_breaks_a_rule_is_refused(registry, law, words):
     with pytest.raises(CardError, match=words):
         register(law)
     assert "variant" not in LAWS
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_the_shipped_laws_keep_to_the_rules(name):
+    assert checked(LAWS[name], {}) is LAWS[name]
 
 
 def test_a_law_without_a_formula_is_refused(registry):
