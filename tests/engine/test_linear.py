@@ -6,18 +6,23 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayeslaw.engine.linear import (
-    draw,
-    eliminated,
-    gram,
-    leave_one_out,
-    log_evidence,
-    log_evidences,
-    posterior,
-    quad_logdet,
-    tellings,
-    without,
+from bayeslaw.engine import linear
+
+#: compiled whole, as the engine has them: one operation at a time takes many times as long
+draw, gram, leave_one_out, log_evidence, log_evidences, posterior, quad_logdet, tellings = map(
+    jax.jit,
+    (
+        linear.draw,
+        linear.gram,
+        linear.leave_one_out,
+        linear.log_evidence,
+        linear.log_evidences,
+        linear.posterior,
+        linear.quad_logdet,
+        linear.tellings,
+    ),
 )
+eliminated, without = jax.jit(linear.eliminated, static_argnums=2), jax.jit(linear.without, static_argnums=1)
 
 RNG = np.random.default_rng(4)
 N, K = 9, 4
@@ -114,7 +119,8 @@ def test_quad_logdet_and_its_gradient_against_finite_differences():
         quad, logdet = quad_logdet(m, v)
         return 0.7 * quad - 1.3 * logdet
 
-    d_m, d_v = jax.grad(both, argnums=(0, 1))(jnp.asarray(m), jnp.asarray(v))
+    both = jax.jit(both)
+    d_m, d_v = jax.jit(jax.grad(both, argnums=(0, 1)))(jnp.asarray(m), jnp.asarray(v))
     step = 1e-6
     for i in range(K):
         e = step * np.eye(K)[i]
@@ -134,9 +140,12 @@ def test_evidence_has_the_gradient_of_the_dense_formula():
         cov = jnp.diag(var[mask]) + g[mask] @ g[mask].T
         return jax.scipy.stats.multivariate_normal.logpdf(r[mask], jnp.zeros(mask.sum()), cov)
 
+    def ours(r, var, g):
+        return log_evidence(r, var, g, mask)
+
     arguments = (jnp.asarray(R), jnp.asarray(VAR), jnp.asarray(G))
-    ours = jax.grad(lambda r, var, g: log_evidence(r, var, g, mask), argnums=(0, 1, 2))(*arguments)
-    for mine, theirs in zip(ours, jax.grad(plain, argnums=(0, 1, 2))(*arguments), strict=True):
+    ours, dense = (jax.jit(jax.grad(f, argnums=(0, 1, 2)))(*arguments) for f in (ours, plain))
+    for mine, theirs in zip(ours, dense, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-10)
 
 
@@ -161,14 +170,14 @@ def test_no_batch_of_many_series_is_shared_out_among_threads(k):
     var, mask = np.full((64, 80), 0.5), np.ones((64, 80), bool)
 
     def total(g):
-        return log_evidences(r, var, g, mask).sum()
+        return linear.log_evidences(r, var, g, mask).sum()
 
     shapes = solved(jax.make_jaxpr(jax.grad(total))(g).jaxpr)
     assert shapes
     assert all(np.prod(s[:-2], initial=1) * k**3 < 200_000 or np.prod(s[:-2], initial=1) == 1 for s in shapes)
     np.testing.assert_allclose(log_evidences(r, var, g, mask), jax.vmap(log_evidence)(r, var, g, mask), rtol=1e-12)
-    alone = jax.grad(lambda g: jax.vmap(log_evidence)(r, var, g, mask).sum())(g)
-    np.testing.assert_allclose(jax.grad(total)(g), alone, rtol=1e-9, atol=1e-12)
+    alone = jax.jit(jax.grad(lambda g: jax.vmap(log_evidence)(r, var, g, mask).sum()))(g)
+    np.testing.assert_allclose(jax.jit(jax.grad(total))(g), alone, rtol=1e-9, atol=1e-12)
 
 
 def test_a_hessian_takes_no_more_factorisations_than_a_value():
@@ -177,15 +186,16 @@ def test_a_hessian_takes_no_more_factorisations_than_a_value():
     m, v = half @ half.T + np.eye(5), rng.standard_normal(5)
 
     def f(t):
-        quad, logdet = quad_logdet(m + t[0] * jnp.eye(5) + t[1] * jnp.ones((5, 5)), v)
+        quad, logdet = linear.quad_logdet(m + t[0] * jnp.eye(5) + t[1] * jnp.ones((5, 5)), v)
         return quad - logdet
 
     t = jnp.array([0.3, 0.2])
     shapes = solved(jax.make_jaxpr(jax.jacfwd(jax.grad(f)))(t).jaxpr)
     assert len(shapes) == 3  # Cholesky, and the two triangular solves of the inverse
     assert all(len(s) == 2 for s in shapes)
-    numeric = [[(jax.grad(f)(t + h)[i] - jax.grad(f)(t - h)[i]) / 2e-6 for h in 1e-6 * np.eye(2)] for i in range(2)]
-    np.testing.assert_allclose(jax.jacfwd(jax.grad(f))(t), numeric, rtol=1e-5)
+    slope = jax.jit(jax.grad(f))
+    numeric = [[(slope(t + h)[i] - slope(t - h)[i]) / 2e-6 for h in 1e-6 * np.eye(2)] for i in range(2)]
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(jax.grad(f)))(t), numeric, rtol=1e-5)
 
 
 def test_gram_and_what_is_left_without_some_against_plain_formulas_and_their_gradients():
@@ -196,7 +206,7 @@ def test_gram_and_what_is_left_without_some_against_plain_formulas_and_their_gra
         return jnp.einsum("nk,n,nl->kl", x, weight, x)
 
     np.testing.assert_allclose(gram(x, weight), plain(x, weight), rtol=1e-12)
-    ours, theirs = (jax.vjp(f, x, weight)[1](cotangent) for f in (gram, plain))
+    ours, theirs = (jax.jit(lambda x, w, f=f: jax.vjp(f, x, w)[1](cotangent))(x, weight) for f in (gram, plain))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11)
 
@@ -210,7 +220,9 @@ def test_gram_and_what_is_left_without_some_against_plain_formulas_and_their_gra
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11)
     pulled = (cotangent[:4, :4] + cotangent[:4, :4].T, 0.7)
-    ours, theirs = (np.asarray(jax.vjp(f, m)[1](pulled)[0]) for f in (lambda m: without(m, 2), left))
+    ours, theirs = (
+        np.asarray(jax.jit(lambda m, f=f: jax.vjp(f, m)[1](pulled)[0])(m)) for f in (lambda m: without(m, 2), left)
+    )
     # of a symmetric matrix only the symmetric part of a gradient counts
     np.testing.assert_allclose(ours + ours.T, theirs + theirs.T, rtol=1e-10)
 

@@ -74,6 +74,19 @@ PROBLEMS = {
 }  # fmt: skip
 
 
+#: compiled whole, as the sampler has them: one operation at a time takes many times as long
+(pieces, designs, parameters, log_likelihood, series_log_likelihood) = (
+    jax.jit(function, static_argnums=0)
+    for function in (
+        density.pieces,
+        shared.designs,
+        params.values,
+        density.log_likelihood,
+        density.series_log_likelihood,
+    )
+)
+
+
 @pytest.fixture(autouse=True)
 def float64():
     with jax.enable_x64(True):
@@ -96,7 +109,7 @@ class Dense:
 
     def __init__(self, problem, v):
         layout, rows = problem.layout, problem.data["rows"]
-        r, var, g = (np.asarray(part) for part in density.pieces(layout, v, problem.data))
+        r, var, g = (np.asarray(part) for part in pieces(layout, v, problem.data))
         mask, series = rows["mask"], len(problem.series)
         self.r = np.concatenate([r[i][mask[i]] for i in range(series)])
         of = np.repeat(np.arange(series), mask[:series].sum(axis=1))
@@ -105,7 +118,7 @@ class Dense:
             np.concatenate([var[i][mask[i]] for i in range(series)])
         )
         self.cross = {}
-        for path, h in zip(layout.paths, shared.designs(layout, v, problem.data, rows["log_x"]), strict=True):
+        for path, h in zip(layout.paths, designs(layout, v, problem.data, rows["log_x"]), strict=True):
             flat = np.concatenate([np.asarray(h)[i][mask[i]] for i in range(series)])
             member = rows[f"{path.level}_index"][of]
             wide = np.zeros((len(of), path.members, path.knots))
@@ -121,7 +134,7 @@ class Dense:
 @pytest.fixture(scope="module")
 def values(problem, point):
     with jax.enable_x64(True):
-        return params.values(problem.layout, problem.data["prior"], point)
+        return parameters(problem.layout, problem.data["prior"], point)
 
 
 @pytest.fixture(scope="module")
@@ -131,18 +144,19 @@ def dense(problem, values):
 
 
 def test_likelihood_is_the_joint_gaussian_of_all_that_share(problem, values, dense):
-    ours = density.log_likelihood(problem.layout, values, problem.data)
+    ours = log_likelihood(problem.layout, values, problem.data)
     np.testing.assert_allclose(ours, stats.multivariate_normal.logpdf(dense.r, cov=dense.cov), rtol=1e-9)
-    apart = density.series_log_likelihood(problem.layout, values, problem.data).sum()
+    apart = series_log_likelihood(problem.layout, values, problem.data).sum()
     assert abs(ours - apart) > 1, "the path is part of it"
 
 
 def test_gradient_against_finite_differences(problem, point):
-    def value(z):
-        return density.log_posterior(problem.layout, problem.data, z)
+    both = jax.jit(jax.value_and_grad(density.log_posterior, argnums=2), static_argnums=0)
 
-    value, gradient = jax.jit(value), np.asarray(jax.jit(jax.grad(value))(point))
-    step = 1e-5
+    def value(z):
+        return both(problem.layout, problem.data, z)[0]
+
+    gradient, step = np.asarray(both(problem.layout, problem.data, point)[1]), 1e-5
     last = problem.layout.dim - 1 - np.arange(2 * len(problem.layout.paths))
     for i in [*np.random.default_rng(2).choice(problem.layout.dim, 4, replace=False), *last]:
         e = np.eye(problem.layout.dim)[i] * step
@@ -170,7 +184,7 @@ def test_draws_of_paths_have_their_joint_conditional_mean_and_covariance(problem
         return total, jax.numpy.concatenate([out[path.name].ravel() for path in layout.paths])
 
     both, mean = drawn(np.zeros(size))
-    np.testing.assert_allclose(both, density.log_likelihood(layout, values, problem.data), rtol=1e-11)
+    np.testing.assert_allclose(both, log_likelihood(layout, values, problem.data), rtol=1e-11)
     gain = dense.wide.T @ np.linalg.inv(dense.cov)
     np.testing.assert_allclose(mean, gain @ dense.r, atol=1e-8)
     # the map from standard normals to draws is affine
@@ -182,10 +196,10 @@ def test_given_the_paths_series_are_independent_and_add_up(problem, values, dens
     """p(y) = p(y | paths) p(paths) / p(paths | y), at any paths."""
     layout = problem.layout
     flat = 0.1 * np.random.default_rng(3).standard_normal(dense.wide.shape[1])
-    given = float(density.series_log_likelihood(layout, values, problem.data, standard(layout, flat)).sum())
+    given = float(series_log_likelihood(layout, values, problem.data, standard(layout, flat)).sum())
     gain = dense.wide.T @ np.linalg.inv(dense.cov)
     posterior = stats.multivariate_normal.logpdf(flat, gain @ dense.r, np.eye(len(flat)) - gain @ dense.wide)
-    together = density.log_likelihood(layout, values, problem.data)
+    together = log_likelihood(layout, values, problem.data)
     np.testing.assert_allclose(together, given + stats.norm.logpdf(flat).sum() - posterior, rtol=1e-9)
 
 
