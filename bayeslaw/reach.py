@@ -45,11 +45,13 @@ def _last(runs: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def fitted_rows(fit: Fit) -> Frame:
     """The bins of a fit, each moved from its middle to its last row, which is as far as its run has been."""
     bins: Any = fit.problem.bins.copy()
-    axis = next((name for name in ("step", "tokens", "flops") if name in bins and bins[name].notna().all()), None)
-    if axis is not None and "x_hi" in bins:
-        stretch = (bins["x_hi"] / bins[axis]).to_numpy(float)
+    if "x_hi" in bins:
+        # along its own axis, which is not the same column for every curve; along another it has gone as far
+        last = bins["x_hi"].to_numpy(float)
+        stretch = (last / np.exp(bins["log_x"])).fillna(1.0).to_numpy(float)
         for name in bins.columns.intersection(["step", "tokens", "flops"]):
-            bins[name] = bins[name].to_numpy(float) * stretch
+            moved = bins[name].to_numpy(float) * stretch
+            bins[name] = np.where(np.isclose(moved, last, rtol=1e-9, atol=0), last, moved)
     return bins
 
 

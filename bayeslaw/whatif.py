@@ -158,8 +158,8 @@ def _past(fit: Fit, run: str, known: Runs | None) -> tuple[Schedule, int]:
             raise FitError(f"Run {run!r} has no steps in given: a schedule goes by steps.")
         history = {run: fit.problem.schedules[run]} if run in fit.problem.schedules else None
         return schedules_of(known.select(run), history=history)[run], int(step.max())
-    bins: Any = fit.problem.bins
-    return fit.problem.schedules[run], int(bins.loc[bins["run"] == run, "x_hi"].max())
+    bins = fitted_rows(fit)
+    return fit.problem.schedules[run], round(bins.loc[bins["run"] == run, "step"].max())
 
 
 def _so_far(fit: Fit, run: str, known: Runs | None, past: Schedule, now: int) -> pd.DataFrame:

@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from bayeslaw.data.runs import Runs
 from bayeslaw.forecast import forecast
-from bayeslaw.reach import how_far, untested
+from bayeslaw.reach import fitted_rows, how_far, untested
 
 
 def test_how_far_is_by_the_runs_own_last_row():
@@ -21,6 +23,7 @@ def test_how_far_is_by_the_runs_own_last_row():
 
 def test_without_a_backtest_the_reader_is_told_that_nothing_was_tested():
     bins = pd.DataFrame({"run": ["a", "b"], "tokens": [0.9e9, 1.8e9], "x_hi": [1e9, 2e9], "n_params": [1e8, 2e8]})
+    bins["log_x"] = np.log(bins["tokens"])
     fit = cast(Any, SimpleNamespace(problem=SimpleNamespace(bins=bins)))
     at = pd.DataFrame({"run": ["a"], "tokens": [1e9], "n_params": [1e8]})
     assert untested(fit, at)[0].startswith("How often such bands hold is untested: bayeslaw backtest")
@@ -29,6 +32,19 @@ def test_without_a_backtest_the_reader_is_told_that_nothing_was_tested():
     # given rows count as known
     (given,) = untested(fit, at.assign(tokens=4e9), at.assign(tokens=2e9, kept=True))
     assert given.startswith("It reaches 2 times as far")
+
+
+def test_where_a_run_ends_does_not_depend_on_what_other_runs_count():
+    """One run counts steps and tokens, one tokens alone, and one lacks the step of a single row."""
+    step = np.arange(100.0, 8001, 100)
+    parts = []
+    for run, known in (("both", step > 0), ("tokens", step < 0), ("gap", step != 4000)):
+        frame = pd.DataFrame({"run": run, "step": np.where(known, step, np.nan), "tokens": step * 5e5})
+        parts.append(frame.assign(loss=2 + 30 * step**-0.5))
+    bins = Runs.from_frame(pd.concat(parts, ignore_index=True)).bins(max_bins=12).frame
+    last = fitted_rows(cast(Any, SimpleNamespace(problem=SimpleNamespace(bins=bins)))).groupby("run").max()
+    assert last["tokens"].to_dict() == pytest.approx({"both": 4e9, "tokens": 4e9, "gap": 4e9})
+    assert last["step"].fillna(0).to_dict() == {"both": 8000, "tokens": 0, "gap": pytest.approx(8000)}
 
 
 def test_depths_that_no_run_has_are_told():

@@ -29,6 +29,7 @@ def points_of(cover=0.8, runs=10, rows=8, seen=True) -> pd.DataFrame:
 def fit_of(fingerprint="f", law="chinchilla") -> Any:
     card = SimpleNamespace(name="chinchilla", source={"law": law, "name": "chinchilla"})
     bins = pd.DataFrame({"run": ["a", "b"], "tokens": [0.9e9, 1.8e9], "x_hi": [1e9, 2e9], "n_params": [1e8, 2e8]})
+    bins["log_x"] = np.log(bins["tokens"])
     return cast(Any, SimpleNamespace(card=card, meta={"fingerprint": fingerprint}, problem=SimpleNamespace(bins=bins)))
 
 
