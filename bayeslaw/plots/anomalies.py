@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.textpath import TextPath
 
 from bayeslaw.errors import DataError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: most points drawn of one curve, most stretches of a band, and most events written out
 POINTS, STRETCHES, NAMED = 4000, 600, 8
 #: size of the figure (inches) and of the events' words (points), and the height of a line of them
-SIZE, WORDS, LINE = (9.0, 5.4), 7, 10.5
+SIZE, WORDS, LINE = (9.0, 5.4), 8, 12
 _BAD = "#b3261e"
 
 
@@ -52,7 +53,9 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     typical = np.quantile(loss[young:], [0.001, 0.98])
     span = max(float(typical[1] - typical[0]), 6 * float(np.median(rows["scale"])))
     high = typical[1] + 0.35 * span
-    off = loss[young:] > high
+    # the steep start is cut off by intent; what is cut off later may be what a reader looks for
+    fallen = np.logical_or.accumulate(pd.Series(loss).rolling(9, min_periods=1).median().to_numpy() <= high)
+    off = fallen & (loss > high)
     set_axis(top.yaxis, (float(typical[0] - 0.1 * span), float(high)), log=False, large=False)
     set_axis(low.xaxis, (0.0, float(step[-1]) * 1.01), log=False, large=True)
     bounded = np.clip(z, -12, 12)
@@ -67,12 +70,12 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     judged = f"judged with {shared} {'run' if shared == 1 else 'runs'} of its data order" if shared else "judged alone"
     outside = f"; {int(off.sum())} {'loss' if off.sum() == 1 else 'losses'} above the picture" if off.any() else ""
     number = f"{len(events)} {'event' if len(events) == 1 else 'events'}"
-    title = fitted(lambda most: f"{shorten(name, most)}: {number}, {judged}{outside}", 50, 580, 9)
-    top.set_title(title, fontsize=9, color=INK, loc="left", pad=6 + LINE * lines)
-    top.set_ylabel(LABELS["loss"], fontsize=8, color=INK)
-    low.set_ylabel("residual (sd of noise)", fontsize=8, color=INK)
-    low.set_xlabel(LABELS["step"], fontsize=8, color=INK)
-    key(top, top.get_legend_handles_labels()[0], loc="lower left", fontsize=7)
+    title = fitted(lambda most: f"{shorten(name, most)}: {number}, {judged}{outside}", 50, 580, 9.5)
+    top.set_title(title, fontsize=9.5, color=INK, loc="left", pad=6 + LINE * lines)
+    top.set_ylabel(LABELS["loss"], fontsize=9.5, color=INK)
+    low.set_ylabel("residual (sd of noise)", fontsize=9.5, color=INK)
+    low.set_xlabel(LABELS["step"], fontsize=9.5, color=INK)
+    key(top, top.get_legend_handles_labels()[0], loc="lower left", fontsize=8.5)
     for ax in (top, low):
         tidy(ax)
     return figure

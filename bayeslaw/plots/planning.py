@@ -78,7 +78,11 @@ def draw_frontier(ax: Any, frontier: pd.DataFrame, name: str, label: str, *, log
     ax.set_xlabel("training compute (FLOP)", fontsize=10, color=INK)
     ax.set_ylabel(label, fontsize=10, color=INK)
     if legend:
-        ax.legend(loc="lower left", frameon=False, fontsize=8.5, labelcolor=INK)
+        # in the corner that the curve leaves free, and clear of the words for what lies before the data
+        corner, room = ("lower", 0.0) if middle[-1] < middle[0] else ("upper", 1.0)
+        if inside.any() and not inside[0]:
+            room += 0.14 if corner == "lower" else -0.14
+        ax.legend(loc=f"{corner} left", bbox_to_anchor=(0.0, room), frameon=False, fontsize=8.5, labelcolor=INK)
 
 
 def compute_axis(axis: Any, low: float, high: float) -> None:

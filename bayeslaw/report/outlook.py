@@ -49,7 +49,7 @@ def outlook(fit: Fit, runs: Runs | None, asked: Mapping[str, Any], backtest: Any
     frame = told.assign(run=_curves(told))
     names = list(dict.fromkeys(frame["run"]))
     if len(names) > MOST_RUNS:
-        out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are shown.")
+        out["notes"].append(f"The first {MOST_RUNS} of {len(names)} runs are drawn.")
     for name in names[:MOST_RUNS]:
         mine = frame["run"] == name
         one = type(band)(

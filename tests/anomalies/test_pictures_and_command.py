@@ -79,6 +79,16 @@ def figure_top(result):
     return [*top.collections, *top.lines]
 
 
+def test_the_steep_start_is_not_said_to_be_above_the_picture(frame, found):
+    result = found(frame)
+    rows = result.rows["r0"].copy()
+    rows["loss"] = 2 + 8 * (rows["step"].to_numpy() + 1.0) ** -0.5
+    steep = replace(result, rows={"r0": rows})
+    assert "above" not in plot_anomalies(steep).axes[0].get_title(loc="left")
+    rows.loc[rows.index[-3:], "loss"] = 30.0
+    assert "; 3 losses above the picture" in plot_anomalies(steep).axes[0].get_title(loc="left")
+
+
 def test_command(frame, tmp_path):
     path, picture = tmp_path / "runs.csv", tmp_path / "events.png"
     frame.to_csv(path, index=False)

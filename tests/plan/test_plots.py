@@ -10,7 +10,8 @@ from bayeslaw.plan import plan, target
 from bayeslaw.plan.frontier import frontier
 from bayeslaw.plan.isoflop import Profile
 from bayeslaw.plan.limits import Limits
-from bayeslaw.plots.planning import plot_isoflop, plot_plan, plot_target
+from bayeslaw.plots.planning import draw_frontier, plot_isoflop, plot_plan, plot_target
+from bayeslaw.plots.style import blank
 
 
 def words(figure):
@@ -56,6 +57,21 @@ def test_words_keep_inside_the_panels_and_off_the_curves(made_fit, sizes):
     highest = max(c.get_paths()[0].vertices[:, 1].max() for c in regret.collections)
     assert regret.transData.transform((1e9, highest))[1] < legend.y0
     assert not legend.overlaps(regret.texts[0].get_window_extent(renderer))
+
+
+@pytest.mark.parametrize(("name", "log"), [("loss", False), ("n_params", True)])
+@pytest.mark.parametrize("low", [None, 1e15])
+def test_the_legend_of_a_frontier_keeps_off_its_curve_and_words(made_fit, name, log, low):
+    fit = made_fit()
+    figure = blank(5.2, 3.8)
+    ax = figure.subplots()
+    draw_frontier(ax, frontier(fit, low, 3e24), name, "label", log=log)
+    (canvas := FigureCanvasAgg(figure)).draw()
+    box = ax.get_legend().get_window_extent(canvas.get_renderer())
+    curve = np.concatenate([ax.transData.transform(line.get_xydata()) for line in ax.lines])
+    assert not [1 for x, y in curve if box.contains(x, y)]
+    assert len(ax.texts) == (1 if low is None else 2)
+    assert not [1 for text in ax.texts if box.overlaps(text.get_window_extent(canvas.get_renderer()))]
 
 
 def test_a_plan_of_one_size_says_so_and_keeps_its_axes(made_fit):
