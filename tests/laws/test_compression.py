@@ -1,6 +1,7 @@
 """The annealing laws' sums over a few stretches, against the sums over single updates."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -29,14 +30,26 @@ SMOOTH = {
 ALLOWED = {32: 8e-3, 64: 3e-3, 128: 1.2e-3}
 
 
+def along(x):
+    return {k: 0 if k in ("step", "S1", "warm") else None for k in x}
+
+
+# compiled whole, as the engine has the laws: one operation at a time takes many times as long
+@partial(jax.jit, static_argnums=0)
+def terms(name, p, x):
+    return jax.vmap(lambda row: LAWS[name].terms(p, row), in_axes=(along(x),))(x)
+
+
+@partial(jax.jit, static_argnums=0)
+def losses_and_gradients(name, p, x):
+    return jax.vmap(jax.value_and_grad(LAWS[name].loss), in_axes=(None, along(x)))(p, x)
+
+
 def gains(cases, name, schedule, steps, m, **changes):
     """The law's gain per unit of amplitude at ``steps``, positive."""
-    law = LAWS[name]
-    (symbol,) = law.gains
+    (symbol,) = LAWS[name].gains
     p = {**cases[name].values, symbol: 1.0, **changes}
-    x = schedule.covariates(steps, m)
-    axes = {k: 0 if k in ("step", "S1", "warm") else None for k in x}
-    return -np.asarray(jax.vmap(lambda row: law.terms(p, row)[symbol], in_axes=(axes,))(x))
+    return -np.asarray(terms(name, p, schedule.covariates(steps, m))[symbol])
 
 
 def exact(cases, name, schedule, steps):
@@ -124,7 +137,6 @@ def test_value_and_gradient_are_finite_everywhere(cases, name, label):
     }[label]
     steps = np.concatenate([[1, 100, WARMUP, WARMUP + 1, 7999, 8000, 8001], on_the_way(schedule, 40), [10**6]])
     x = schedule.covariates(steps, 32)
-    axes = {k: 0 if k in ("step", "S1", "warm") else None for k in x}
     for changes in (
         {},
         {"gamma": 1.4, "beta": 0.01},
@@ -133,7 +145,7 @@ def test_value_and_gradient_are_finite_everywhere(cases, name, label):
         {"lam": 0.01},
     ):
         p = {k: jnp.asarray(changes.get(k, v)) for k, v in cases[name].values.items()}
-        value, gradient = jax.vmap(jax.value_and_grad(LAWS[name].loss), in_axes=(None, axes))(p, x)
+        value, gradient = losses_and_gradients(name, p, x)
         assert np.isfinite(value).all()
         for symbol, g in gradient.items():
             assert np.isfinite(g).all(), (symbol, changes)

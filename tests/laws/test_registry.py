@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +81,7 @@ def test_loss_matches_the_formula_written_in_numpy(cases, name):
 def test_gradient_is_finite_and_nonzero_in_every_symbol(cases, name):
     law = LAWS[name]
     p, x = split(cases[name])
-    gradient = jax.grad(law.loss)(p, x)
+    gradient = jax.jit(jax.grad(law.loss))(p, x)
     for symbol, g in gradient.items():
         assert np.isfinite(g), symbol
         assert g != 0, symbol
@@ -111,17 +112,16 @@ def test_loss_falls_along_a_schedule_and_further_when_the_rate_is_lowered(cases,
         "wsd": Schedule.wsd(PEAK, TOTAL, WARMUP, 4000, "linear", 0.1),
     }.items():
         steps = np.linspace(WARMUP, TOTAL, 60)
-        losses = losses_of(law, p, schedule, steps)
+        losses = np.asarray(losses_along(law, p, schedule.covariates(steps, 64)))
         assert (np.diff(losses) < 0).all(), label
         end[label] = losses[-1]
     assert end["wsd"] < end["constant"] - 0.02
     assert end["cosine"] < end["constant"] - 0.02
 
 
-def losses_of(law, p, schedule, steps, m=64):
-    x = schedule.covariates(steps, m)
-    axes = {k: 0 if k in MOVING else None for k in x}
-    return np.asarray(jax.vmap(lambda row: law.loss(p, row), in_axes=(axes,))(x))
+@partial(jax.jit, static_argnums=0)
+def losses_along(law, p, x):
+    return jax.vmap(law.loss, in_axes=(None, {k: 0 if k in MOVING else None for k in x}))(p, x)
 
 
 @pytest.mark.parametrize("name", LAWS)
