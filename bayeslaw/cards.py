@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from bayeslaw.cards_prior import Parameter, Prior, Reasoned
-from bayeslaw.cards_tables import LEVELS, check_around, clock_of, merged, parameter, process, reasoned, table_of
+from bayeslaw.cards_tables import (
+    LEVELS,
+    check_around,
+    check_taken_out,
+    clock_of,
+    merged,
+    parameter,
+    process,
+    reasoned,
+    refuse_others,
+    table_of,
+)
 from bayeslaw.errors import CardError, meant, nearest
 from bayeslaw.laws import get_law
 
@@ -72,21 +83,23 @@ class Card:
         ``where`` names the card in messages, ``above`` the files of the cards that extend this one, so that a circle is
         noticed.
         """
+        own, inherited = raw, {}
         if "extends" in raw:
             parent = raw["extends"]
             if not isinstance(parent, str):
                 raise CardError(f"{where}: extends is a model's name or the path of a .toml file, not {parent!r}.")
-            raw = merged(_load(parent, above).source, {k: v for k, v in raw.items() if k != "extends"})
+            inherited = _load(parent, above).source
+            raw = merged(inherited, {k: v for k, v in raw.items() if k != "extends"})
         raw = merged(DEFAULTS, raw)
-        unknown = [key for key in raw if key not in _TOP]
-        if unknown:
-            raise CardError(f"{where}: unknown key {unknown[0]!r}. A card has {', '.join(_TOP)}.")
+        refuse_others(raw, _TOP, where, "A card")
         for key in ("name", "law"):
             if not isinstance(raw.get(key), str):
                 raise CardError(f'{where}: a card needs {key} = "...".')
         law = get_law(raw["law"])
         given = table_of(raw, "parameters", where)
         symbols = {s.name: s for s in law.symbols}
+        names = {*_TOP, *symbols, *table_of(inherited, "parameters", where), "level", *DEFAULTS["noise"]}
+        check_taken_out(own, names, where)
         for name in given:
             if name not in symbols:
                 hint = meant(nearest(name, symbols))

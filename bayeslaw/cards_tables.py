@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayeslaw.cards_prior import PRIOR, Parameter, Prior, Reasoned
-from bayeslaw.errors import CardError
+from bayeslaw.errors import CardError, meant, nearest
 
 LEVELS = ("group", "size", "recurrence", "exit_step", "budget")
+_PARAMETER = ("prior", "reason", "slope", "pool")
+_PROCESS = ("scale", "length", "step")
+_SCHEDULE = ("clock", "reason")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,6 +27,20 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in out.items() if v is not False}
 
 
+def check_taken_out(raw: Mapping[str, Any], known: set[str], where: str, place: str = "") -> None:
+    """CardError where ``false`` stands for a name that is none: it would leave what was meant in, and not say so.
+
+    ``known`` has the names of the top level and of symbols; ``raw`` is the card's own, without what it extends.
+    """
+    names = {*known, *LEVELS, *_PARAMETER, *_PROCESS, *_SCHEDULE}
+    for key, value in raw.items():
+        if isinstance(value, Mapping):
+            check_taken_out(value, known, where, f"{place}.{key}".lstrip("."))
+        elif value is False and key not in names:
+            table, hint = f", [{place}]" if place else "", meant(nearest(key, sorted(names)))
+            raise CardError(f"{where}{table}: {key} = false takes nothing out: a card has no {key!r}.{hint}")
+
+
 def table_of(raw: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
     """The table ``key`` of a card, empty where there is none; ``where`` names the card in the CardError."""
     table = raw.get(key, {})
@@ -36,9 +53,7 @@ def parameter(raw: object, symbol: Any, where: str) -> Parameter:
     """What [parameters.<symbol>] says; CardError where the prior is not of the kind that the symbol's range needs."""
     if not isinstance(raw, Mapping) or "prior" not in raw:
         raise CardError(f'{where}: needs prior = "..." and reason = "...".')
-    unknown = [k for k in raw if k not in ("prior", "reason", "slope", "pool")]
-    if unknown:
-        raise CardError(f"{where}: unknown key {unknown[0]!r}. It has prior, reason, slope, pool.")
+    refuse_others(raw, _PARAMETER, where)
     prior = Prior.parse(raw["prior"], where)
     expected = {"log": "lognormal", "logit": "logitnormal", "identity": "normal"}[symbol.link]
     if prior.kind != expected:
@@ -51,7 +66,8 @@ def parameter(raw: object, symbol: Any, where: str) -> Parameter:
     pool = {}
     for level, text in table_of(raw, "pool", where).items():
         if level not in LEVELS:
-            raise CardError(f"{where}, pool: unknown level {level!r}. The levels are {', '.join(LEVELS)}.")
+            hint = meant(nearest(level, LEVELS))
+            raise CardError(f"{where}, pool: unknown level {level!r}.{hint} The levels are {', '.join(LEVELS)}.")
         pool[level] = Prior.parse(text, f"{where}, pool.{level}")
         if pool[level].kind != "lognormal" or pool[level].around:
             raise CardError(f"{where}, pool.{level}: a spread is positive: write lognormal(median, sd of the log).")
@@ -61,9 +77,7 @@ def parameter(raw: object, symbol: Any, where: str) -> Parameter:
 def clock_of(raw: Mapping[str, Any], law: Any, where: str) -> tuple[float, float, str]:
     """What [schedule] says: the clock, the sd of its prior (0: it is fixed), and why."""
     table = table_of(raw, "schedule", where)
-    unknown = [k for k in table if k not in ("clock", "reason")]
-    if unknown:
-        raise CardError(f"{where}, [schedule]: unknown key {unknown[0]!r}. It has clock, reason.")
+    refuse_others(table, _SCHEDULE, f"{where}, [schedule]")
     if table and "schedule" not in law.covariates:
         raise CardError(f"{where}, [schedule]: law {law.name} reads no learning-rate schedule.")
     clock, sd = table.get("clock", 1.0), 0.0
@@ -86,7 +100,7 @@ def process(raw: Mapping[str, Any], key: str, where: str, step: float) -> tuple[
     step = table.pop("step", step)
     if isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
         raise CardError(f"{where}, [{key}]: step is the knots' distance in e-folds of tokens, above 0: {step!r}.")
-    found = reasoned({key: table}, key, where, ["scale", "length"])
+    found = reasoned({key: table}, key, where, _PROCESS)
     if found and len(found) < 2:
         raise CardError(f"{where}: [{key}] needs both scale and length.")
     return found, float(step)
@@ -105,13 +119,22 @@ def check_around(parameters: Mapping[str, Parameter], symbols: Mapping[str, Any]
             )
 
 
-def reasoned(raw: Mapping[str, Any], key: str, where: str, allowed: list[str]) -> dict[str, Reasoned]:
+def refuse_others(raw: Mapping[str, Any], allowed: Sequence[str], where: str, what: str = "It") -> None:
+    """CardError for the first key of ``raw`` that is not ``allowed``, with the nearest that is."""
+    for key in raw:
+        if key not in allowed:
+            hint = meant(nearest(key, allowed))
+            raise CardError(f"{where}: unknown key {key!r}.{hint} {what} has {', '.join(allowed)}.")
+
+
+def reasoned(raw: Mapping[str, Any], key: str, where: str, allowed: Sequence[str]) -> dict[str, Reasoned]:
     """The priors of a table such as [noise], each with its reason; CardError for a name that is not ``allowed``."""
     out = {}
     for name, value in table_of(raw, key, where).items():
         place = f"{where}, [{key}.{name}]"
         if name not in allowed:
-            raise CardError(f"{place}: unknown. [{key}] has {', '.join(allowed)}.")
+            hint = meant(nearest(name, allowed))
+            raise CardError(f"{place}: unknown.{hint} [{key}] has {', '.join(allowed)}.")
         if not isinstance(value, Mapping) or "prior" not in value:
             raise CardError(f'{place}: needs prior = "..." and reason = "...".')
         prior = Prior.parse(value["prior"], place)

@@ -56,6 +56,28 @@ GOOD = {"prior": "lognormal(1, 0.5)", "reason": "why not"}
 
 MISTAKES = {
     "unknown key": ({"colour": 1}, r"the card: unknown key 'colour'\. A card has name, extends, law, "),
+    "nearly a key": ({"offsets": {}}, r"the card: unknown key 'offsets'\. Did you mean offset\? A card has name, "),
+    "nearly a level": (
+        {"parameters": {"E": {"pool": {"groups": "lognormal(1, 1)"}}}},
+        r"unknown level 'groups'\. Did you mean group\? The levels are ",
+    ),
+    "nearly a name of errors": (
+        {"noise": {"sigm": GOOD}},
+        r"\[noise\.sigm\]: unknown\. Did you mean sigma\? \[noise\] ",
+    ),
+    # what was meant would have stayed in, and nothing said so
+    "a table that is none taken out": (
+        {"discrepency": False},
+        r"^the card: discrepency = false takes nothing out: a card has no 'discrepency'\. Did you mean discrepancy\?$",
+    ),
+    "a level that is none taken out": (
+        {"offset": {"sizes": False}},
+        r"\[offset\]: sizes = false .* Did you mean size\?$",
+    ),
+    "a level of a symbol that is none taken out": (
+        {"parameters": {"E": {"pool": {"goup": False}}}},
+        r"\[parameters\.E\.pool\]: goup = false takes nothing out: a card has no 'goup'\. Did you mean group\?$",
+    ),
     "no name": ({"name": None}, r'the card: a card needs name = "\.\.\."\.'),
     "unknown law": ({"law": "chinchila"}, r"No law is called 'chinchila'\. Did you mean chinchilla"),
     "unknown symbol": (
@@ -78,7 +100,7 @@ MISTAKES = {
     "a parameter without a prior": ({"parameters": {"E": {"prior": False}}}, r"\[parameters\.E\]: needs prior"),
     "unknown key of a parameter": (
         {"parameters": {"E": {"priors": "lognormal(1, 1)"}}},
-        r"\[parameters\.E\]: unknown key 'priors'\. It has prior, reason, slope, pool\.",
+        r"\[parameters\.E\]: unknown key 'priors'\. Did you mean prior\? It has prior, reason, slope, pool\.",
     ),
     "bad prior": (
         {"parameters": {"E": {"prior": "gamma(2, 1)"}}},
@@ -165,7 +187,7 @@ MISTAKES = {
     ),
     "unknown discrepancy": (
         {"discrepancy": {"width": GOOD}},
-        r"\[discrepancy\.width\]: unknown\. \[discrepancy\] has scale, length\.",
+        r"\[discrepancy\.width\]: unknown\. \[discrepancy\] has scale, length, step\.",
     ),
     "half a discrepancy": (
         {"discrepancy": {"length": False}},
