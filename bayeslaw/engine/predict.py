@@ -120,10 +120,19 @@ def _inside(data: Mapping[str, Any]) -> dict[str, Any]:
     return {k: data[k] for k in ("prior", "ref", "grid", "paths")}
 
 
-def leading(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> np.ndarray:
+def leading(rng: np.random.Generator, shape: tuple[int, ...], count: int, settled: int | None = None) -> np.ndarray:
     """Standard normals (*shape, count) of which the first do not change with ``count``: knots beyond the end of one
-    forecast leave the draws of what comes before as they are, so that two horizons can be compared draw by draw."""
-    return np.moveaxis(rng.standard_normal((count, *shape)), 0, -1)
+    forecast leave the draws of what comes before as they are, so that two horizons can be compared draw by draw.
+
+    The first ``settled`` are of ``rng`` itself, the rest of a stream beside it: whatever is drawn from ``rng``
+    afterwards does not change with ``count`` either. By default all are of ``rng``.
+    """
+    own = count if settled is None else min(settled, count)
+    (beside,) = rng.spawn(1)
+    noise = rng.standard_normal((own, *shape))
+    if own < count:
+        noise = np.concatenate([noise, beside.standard_normal((count - own, *shape))])
+    return np.moveaxis(noise, 0, -1)
 
 
 def together(
@@ -133,14 +142,18 @@ def together(
     known: Mapping[str, Any],
     fresh: Mapping[str, np.ndarray],
     rng: np.random.Generator,
+    fitted: Layout | None = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Log likelihood (S,) of all series of ``known`` together, and draws of the paths they share, name →
-    (S, members, L).
+    (S, members, L). ``fitted``: the layout as it was fitted, where ``layout`` has further knots.
 
     What needs the paths takes them as an argument: factorisations of many matrices that do not wait for one another,
     inside one program, can stop for ever in jaxlib's pool of threads (see ``linear.log_evidences``).
     """
-    noise = {path.name: leading(rng, (len(z), path.members), path.knots) for path in layout.paths}
+    settled = {path.name: path.knots for path in (fitted or layout).paths}
+    noise = {
+        path.name: leading(rng, (len(z), path.members), path.knots, settled[path.name]) for path in layout.paths
+    }  # fmt: skip
     found, paths = _together(layout)(z, dict(fresh), noise, {**_inside(data), "rows": dict(known)})
     return np.asarray(found), {name: np.asarray(value) for name, value in paths.items()}
 

@@ -75,15 +75,16 @@ def _together(
     question: Question, draws: Draws, rows: dict[str, Any], rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Log likelihood (S,) of ``rows``, all series together, and draws of the paths given them."""
-    return together(told_of(question), question.data, draws.z, rows, draws.fresh, rng)
+    q = question
+    return together(told_of(q), q.data, draws.z, rows, draws.fresh, rng, q.problem.layout)
 
 
 def paths_of(question: Question, draws: Draws, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draws of the shared paths given all that is known, and of those that nothing is known of from their prior."""
     _, paths = _together(question, draws, everything(question), rng)
-    for path in question.layout.paths:
+    for path, fitted in zip(question.layout.paths, question.problem.layout.paths, strict=True):
         extra = path.members - paths[path.name].shape[1]
-        unknown = leading(rng, (len(draws), max(extra, 0)), path.knots)
+        unknown = leading(rng, (len(draws), max(extra, 0)), path.knots, fitted.knots)
         paths[path.name] = np.concatenate([paths[path.name], unknown], axis=1)
     return paths
 

@@ -319,3 +319,8 @@ def test_knots_reach_where_the_forecast_goes():
     # far from all rows the path is as wide as its prior, wherever its knots begin
     v = fit.posterior["shared_scale"].to_numpy()
     assert np.log(curve).std(axis=0).min() > 0.7 * np.sqrt(np.mean(v**2))
+    # and a farther end, of more knots, leaves every draw of what comes before as it is
+    known = bl.Runs.from_frame(frame[(frame["run"] == "a") & (frame["tokens"] < 1.1e10)])
+    at = pd.DataFrame({"run": "a", "n_params": 1e8, "tokens": [1.5e10, 1e12]})
+    near, far = (bl.forecast(fit, rows, known, draws=50).curve for rows in (at[:1], at))
+    np.testing.assert_allclose(far[:, 0], near[:, 0], rtol=1e-9)
