@@ -14,8 +14,9 @@ def compress(
     """First and last steps of at most ``m`` stretches that hold every change of rate after the warm-up.
 
     Level stretches are left out: they add nothing. A jump (steep against the schedule as a whole) gets a stretch of
-    its own, a change within one step therefore one of one step, on which the laws' sums are exact. The rest is cut
-    into equal amounts of ``|drop| / all drops + steps / all changing steps``.
+    its own, a change within one step therefore one of one step, on which the laws' sums are exact. No stretch holds a
+    rise and a fall, which would take from each other, as long as ``m`` suffices for that. The rest is cut into equal
+    amounts of ``|drop| / all drops + steps / all changing steps``.
     """
     s, r = _after(steps, rates, warmup, edges)
     h, d = np.diff(s), np.abs(np.diff(r))
@@ -29,11 +30,13 @@ def compress(
     cut = (moving[1:] != moving[:-1]) | jump[1:] | jump[:-1]
     if edges is not None:
         cut |= np.isin(s[1:-1], np.round(np.asarray(edges, float)))
-    piece = np.concatenate([[0], np.cumsum(cut)])
-    kept = np.unique(piece[moving])
-    if len(kept) > m:
-        # More pieces than stretches: give up the cuts, keep the measure.
-        piece, kept = np.zeros_like(piece), np.zeros(1, int)
+    way = np.where(moving, np.sign(np.diff(r)), 0.0)
+    # More pieces than stretches: give up the turns first, then all cuts, and keep the measure.
+    for cuts in (cut | (way[1:] * way[:-1] < 0), cut, np.zeros_like(cut)):
+        piece = np.concatenate([[0], np.cumsum(cuts)])
+        kept = np.unique(piece[moving])
+        if len(kept) <= m:
+            break
     index = [np.flatnonzero(piece == p) for p in kept]
     counts = _allot(np.array([weight[i].sum() for i in index]), np.array([h[i].sum() for i in index]), m)
     bounds = [

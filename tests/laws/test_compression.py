@@ -193,6 +193,22 @@ def test_asked_for_edges_are_boundaries():
     assert {5000, 10_000} <= set(seg["seg_step0"])
 
 
+@pytest.mark.parametrize("name", ["annealed", "multi-power"])
+def test_a_stretch_holds_no_rise_and_fall(cases, name):
+    # sixteen restarts, logged every 50 steps: the restart's rise and a part of the fall beside it stood in one stretch
+    rows = np.arange(50, 20_001, 50)
+    share = (rows - 1000) % 1187.5 / 1187.5
+    rates = PEAK * np.where(rows < 1000, rows / 1000, 0.1 + 0.45 * (1 + np.cos(np.pi * share)))
+    schedule = Schedule.from_rows(rows, rates, warmup=1000)
+    steps = on_the_way(schedule, 100)
+    whole = PEAK / (1 - cases[name].values["lam"]) if name == "annealed" else PEAK
+    error = np.abs(gains(cases, name, schedule, steps, 32) - exact(cases, name, schedule, steps)).max() / whole
+    assert error < 0.12
+    # where rises and falls outnumber the stretches, the drops still add up
+    seg = schedule.segments(8)
+    assert seg["seg_drop"].sum() == pytest.approx(schedule.rate(1000) - schedule.rate(20_000))
+
+
 def test_more_jumps_than_stretches_still_sum_to_the_whole_drop():
     steps = np.concatenate([[0.0], *[[100 * i, 100 * i + 1] for i in range(1, 41)]])
     rates = np.concatenate([[1.0], *[[0.97 ** (i - 1), 0.97**i] for i in range(1, 41)]])
