@@ -4,9 +4,11 @@ Everything is expressed as loss above the forecast at the same last step. Going 
 there at the end. Rolling back to a checkpoint costs the training that is thrown away: the run ends where it would have
 been that much earlier. Both are draws, so that the comparison is a probability.
 
-What is left of an event when the log ends is known with its error (``severity``). What of that is left at the end of
+What is left of an event at its last row is known with its error (``severity``). What of that is left at the end of
 training nobody knows: a share between none and all of it, taken as uniform; an excess that still grows (drift,
-divergence, plateau) is taken to stop growing anywhere between now and the end. It is an assumption, not a measurement.
+divergence, plateau) is taken to stop growing anywhere between now and the end. What the steps thrown away are worth is
+told by the slope, in nats per log-step, that the run had before the event. These are assumptions, not measurements: a
+curve that flattens makes going back cheaper than is said, and an annealing that is still to come makes it dearer.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def aftermath(
 
     Parameters
     ----------
-    found : what ``anomalies`` returned; with ``fit=`` its expected curve, and so the slope, is the law's.
+    found : what ``anomalies`` returned.
     event : row of ``found.frame``.
     end : last step of the training that is planned. ``checkpoint`` : step to roll back to; by default the last row
         before the event.
@@ -82,11 +84,14 @@ def aftermath(
     Raises
     ------
     DataError
-        There is no such event, or the checkpoint does not lie before the event and the end behind the log.
+        There is no such event, it has no size in nats (losses of NaN, a restart, ...), or the checkpoint does not lie
+        before the event and the end behind the log.
     """
     if not 0 <= event < len(found.frame):
         raise DataError(f"There is no event {event}: the table has {len(found.frame)} of them, counted from 0.")
     e = {str(k): v for k, v in found.frame.iloc[event].items()}
+    if not np.isfinite(float(e["severity"])):
+        raise DataError(f"Event {event} of run {e['run']!r} has no size in nats to be weighed. {e['message']}")
     rows = found.rows[e["run"]]
     step = rows["step"].to_numpy(float)
     before = step[step < e["start_step"]]
@@ -139,8 +144,6 @@ def past_events(runs: Runs, events: pd.DataFrame) -> Runs:
 
 def _left_over(e: dict[str, Any], now: float, end: float, draws: int, rng: np.random.Generator) -> np.ndarray:
     middle = float(e["severity"])
-    if not np.isfinite(middle):
-        return np.zeros(draws)
     error = (float(e["severity_hi90"]) - float(e["severity_lo90"])) / 3.29
     left = middle + error * rng.standard_normal(draws)
     share = rng.random(draws)
@@ -184,6 +187,7 @@ def _sentence(a: Aftermath) -> str:
         f"{100 * a.worse:.0f} % that the run ends worse than forecast by more than seeds differ. At step {a.end:,.0f} "
         f"going on is expected to end {a.go_on:+.2g} nats from the forecast (90 % {a.go_on_lo90:+.2g} to "
         f"{a.go_on_hi90:+.2g}); rolling back to step {a.checkpoint:,.0f} throws away {lost} and ends "
-        f"{a.roll_back:+.2g} nats from it ({a.roll_back_lo90:+.2g} to {a.roll_back_hi90:+.2g}). "
+        f"{a.roll_back:+.2g} nats from it ({a.roll_back_lo90:+.2g} to {a.roll_back_hi90:+.2g}), if the loss goes on "
+        f"falling as before the event. "
         f"Rolling back is better with probability {better:.2f}: {choice}."
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from bayeslaw.anomalies.recorded import label_of
 from bayeslaw.anomalies.shocks import MOST, Curve, nearest
 from bayeslaw.anomalies.stream import Stream
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayeslaw.data.runs import Runs
 
 #: rows between two looks for siblings, and running runs that are compared with at one look
@@ -26,10 +29,10 @@ class Company:
         self.running = running
         self.finished: dict[str, tuple[dict[float, float], dict[float, float]]] = {}
         self._curves: dict[str, Curve] = {}
-        for name, frame in () if siblings is None else ((name, siblings.curve(name)) for name in siblings.names):
+        for name, run, frame in () if siblings is None else _curves(siblings):
             if "step" in frame and len(frame) > 1:
                 step, loss = frame["step"].to_numpy(float), frame["loss"].to_numpy(float)
-                self._curves[name] = Curve(name, step, loss, step)
+                self._curves[name] = Curve(name, step, loss, step, of=run)
                 at = step.tolist()
                 rates = dict(zip(at, frame["lr"].tolist(), strict=True)) if "lr" in frame else {}
                 self.finished[name] = dict(zip(at, loss.tolist(), strict=True)), rates
@@ -58,11 +61,11 @@ class Company:
         look = stream.rows // LOOK_EVERY
         if len(stream.siblings) == MOST or (look & (look - 1) and look % 16):
             return
-        held = {name for name, _ in stream.siblings}
-        known = [curve for name, curve in self._curves.items() if name not in held]
-        running = [s for s in self.running.values() if s is not stream and s.rows > 30]
+        held = {self._owner(name) for name, _ in stream.siblings}
+        known = [curve for curve in self._curves.values() if curve.owner not in held]
+        running = [s for s in self.running.values() if s.of != stream.of and s.rows > 30]
         first = (look * AT_ONCE) % len(running) if len(running) > AT_ONCE else 0
-        running = [s for s in (running[first:] + running[:first])[:AT_ONCE] if s.run not in held]
+        running = [s for s in (running[first:] + running[:first])[:AT_ONCE] if s.of not in held]
         if not known and not running:
             return
         mine, candidates = stream.curve(), []
@@ -70,9 +73,24 @@ class Company:
         for curve in known:
             inside = (curve.step >= low) & (curve.step <= high)
             if inside.sum() > 30:
-                candidates.append(Curve(curve.run, curve.step[inside], curve.loss[inside], curve.step[inside]))
+                step = curve.step[inside]
+                candidates.append(Curve(curve.run, step, curve.loss[inside], step, of=curve.of))
         candidates += [s.curve() for s in running]
         for sibling in nearest(mine, candidates)[: MOST - len(stream.siblings)]:
-            if sibling.run not in held:
-                held.add(sibling.run)
+            if self._owner(sibling.run) not in held:
+                held.add(self._owner(sibling.run))
                 stream.siblings.append((sibling.run, sibling.offset))
+
+    def _owner(self, name: str) -> str:
+        return self._curves[name].owner if name in self._curves else self.running[name].of
+
+
+def _curves(siblings: Runs) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Each curve of finished runs: its name, its run and its rows."""
+    for run in siblings.names:
+        frame = siblings.curve(run)
+        if "exit_step" not in frame:
+            yield run, run, frame
+            continue
+        for exit_step, part in frame.groupby("exit_step", dropna=False, sort=False):
+            yield label_of(run, float(str(exit_step))), run, part

@@ -30,6 +30,8 @@ class Gradients:
         live = self.runs.get(run)
         if live is None:
             live = self.runs[run] = Live(0, self.rate)
+        if math.log(x) <= live.position:  # another exit of a looped run, which has one gradient
+            return []
         log = math.log(norm)
         judged = live.step(log, x)
         if not (judged.alarm and judged.z > 0 and judged.kind in _TOLD):

@@ -20,6 +20,7 @@ from bayeslaw.anomalies import evidence
 from bayeslaw.anomalies.company import LOOK_EVERY, Company
 from bayeslaw.anomalies.events import Event, plain
 from bayeslaw.anomalies.gradients import Gradients
+from bayeslaw.anomalies.recorded import label_of
 from bayeslaw.anomalies.stream import Arrived, Stream
 from bayeslaw.errors import DataError
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: version of the saved state
 VERSION = 5
+#: times that a run goes back before it is asked whether several processes write its log
+OFTEN = 3
 
 
 class Monitor:
@@ -64,7 +67,8 @@ class Monitor:
         return tuple(self._streams[run].siblings) if run in self._streams else ()
 
     def feed(self, rows: Iterable[Mapping[str, Any]]) -> list[Event]:
-        """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens``, ``grad_norm``, ``lr`` if any.
+        """Take rows with ``step``, ``loss``; ``run`` where there are several; ``tokens``, ``grad_norm``, ``lr`` if any;
+        ``exit_step`` of a looped run, each of whose exits is judged by itself, under ``"RUN exit T"``.
 
         Events are those of as many ``push`` calls, in order.
         """
@@ -72,19 +76,36 @@ class Monitor:
         for row in rows:
             get = row.get
             found += self._arrive(
-                str(get("run", "run")), row["step"], row["loss"], get("tokens"), get("grad_norm"), get("lr")
-            )
+                str(get("run", "run")), row["step"], row["loss"], get("tokens"), get("grad_norm"), get("lr"),
+                get("exit_step"),
+            )  # fmt: skip
         return found
 
     def push(
         self, run: str, step: float, loss: float, tokens: float | None = None, grad_norm: float | None = None,
-        lr: float | None = None,
+        lr: float | None = None, exit_step: float | None = None,
     ) -> list[Event]:  # fmt: skip
-        """One row of a run: loss (nats), tokens, grad_norm (L2), lr (learning rate). Gives events settled.
+        """One row of a run: loss (nats), tokens, grad_norm (L2), lr (learning rate), exit_step (of a looped run).
 
-        DataError: step no number.
+        Gives events settled. DataError: step no number.
         """
-        return self._arrive(run, step, loss, tokens, grad_norm, lr)
+        return self._arrive(run, step, loss, tokens, grad_norm, lr, exit_step)
+
+    def remarks(self, least: int = 1) -> dict[str, str]:
+        """Per run of which at least so many rows could not be judged: how many, and what that may come from."""
+        out = {}
+        for name, stream in self._streams.items():
+            said = []
+            if stream.late >= least:
+                said.append(f"{stream.late:,} rows came with another loss, or late, at steps judged before.")
+            if stream.rewinds >= OFTEN:
+                said.append(f"It went back {stream.rewinds:,} times.")
+            if said:
+                out[name] = (
+                    f"Run {name!r}: {' '.join(said)} The first row of a step counts. If several processes write this "
+                    f"log, log one of them, or give each a name of its own in the column run."
+                )
+        return out
 
     def finish(self) -> list[Event]:
         """The input has ended: judge what waits and report what is open."""
@@ -97,17 +118,24 @@ class Monitor:
         return out
 
     def _arrive(
-        self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None, lr: float | None
-    ) -> list[Event]:
+        self, run: str, step: float, loss: float, tokens: float | None, grad_norm: float | None, lr: float | None,
+        exit_step: float | None = None,
+    ) -> list[Event]:  # fmt: skip
         step, loss = float(step), float(loss)
         if not math.isfinite(step):
             raise DataError(f"Run {run!r}: a row came with step {step}. Every row of a stream needs its step.")
         if step <= 0:
             return []
         row = (step, loss, _known(tokens), _known(grad_norm), _known(lr))
-        stream = self._streams.get(run)
+        name = run if exit_step is None else label_of(run, exit_step)
+        stream = self._streams.get(name)
         if stream is None:
-            stream = self._streams[run] = Stream(run, self.rate)
+            stream = self._streams[name] = Stream(name, self.rate, run)
+        return self._take(stream, row)
+
+    def _take(self, stream: Stream, row: Arrived) -> list[Event]:
+        """A row in its turn, or before it."""
+        step = row[0]
         if step <= stream.last:
             return self._behind(stream, row)
         stream.back.clear()
@@ -135,13 +163,16 @@ class Monitor:
             stream.back = []
         stream.back.append(row)
         if not self._restarted(stream):
+            stream.late += 1
             return []
+        stream.late -= len(stream.back) - 1
+        stream.rewinds += 1
         start, rows, stream.back = stream.back[0][0], list(stream.back), []
         event = plain(stream.run, "rewind", start, stream.last, rows[-1][0], False)
         found = [*stream.forget(start), event]
-        self._gradients.back(stream.run)
+        self._gradients.back(stream.of)
         for row in rows:
-            found += self._arrive(stream.run, *row)
+            found += self._take(stream, row)
         return found
 
     def _restarted(self, stream: Stream) -> bool:
@@ -167,7 +198,7 @@ class Monitor:
         finite = math.isfinite(loss)
         found = stream.judge(step, loss, x, others, lr, others_lr) if finite else []
         if math.isfinite(grad_norm):
-            found += self._gradients.judge(stream.run, step, x, grad_norm)
+            found += self._gradients.judge(stream.of, step, x, grad_norm)
         return found if finite else found + stream.tracker.nonfinite(step)
 
     def to_json(self) -> dict[str, Any]:
@@ -181,10 +212,7 @@ class Monitor:
     def from_json(cls, data: Mapping[str, Any], siblings: Runs | None = None) -> Monitor:
         """The inverse of ``to_json``, of the same ``siblings``. DataError if ``data`` is of another version."""
         if data.get("version") != VERSION:
-            raise DataError(
-                f"The saved state is of version {data.get('version')}, this bayeslaw reads {VERSION}: "
-                f"delete it to start over."
-            )
+            raise DataError(f"The saved state is of version {data.get('version')}, and this bayeslaw reads {VERSION}.")
         new = cls(data["rate"], siblings, data["patience"])
         new._restore(data)
         return new

@@ -23,7 +23,7 @@ def axis_of(runs: Runs) -> str | None:
 
 def label_of(run: str, exit_step: float) -> str:
     """What a curve is called: its run, and the exit of a looped run whose loss it is (NaN: the total loss)."""
-    return run if np.isnan(exit_step) else f"{run} exit {exit_step:g}"
+    return run if exit_step != exit_step else f"{run} exit {exit_step:g}"
 
 
 def labels(runs: Runs) -> np.ndarray:

@@ -24,10 +24,14 @@ MARKED = 20
 
 
 class Stream:
-    """One run; ``rate`` false alarms per step are asked for."""
+    """One run, or one exit of the looped run ``of``; ``rate`` false alarms per step are asked for.
 
-    def __init__(self, run: str, rate: float) -> None:
-        self.run = run
+    ``late`` rows came at steps that had been judged and were passed over; ``rewinds``: how often it went back.
+    """
+
+    def __init__(self, run: str, rate: float, of: str = "") -> None:
+        self.run, self.of = run, of or run
+        self.late = self.rewinds = 0
         self.live = Live(MOST, rate)
         #: position of the last row, its step, and whether positions are tokens
         self.x, self.at, self.in_tokens = 0.0, 0.0, False
@@ -127,7 +131,7 @@ class Stream:
     def curve(self) -> Curve:
         """The rows remembered, those of NaN left out."""
         kept = np.array([p[:2] for p in self.past if math.isfinite(p[1])], float).reshape(-1, 2)
-        return Curve(self.run, kept[:, 0], kept[:, 1], kept[:, 0])
+        return Curve(self.run, kept[:, 0], kept[:, 1], kept[:, 0], of=self.of)
 
     def to_json(self) -> dict[str, Any]:
         """Everything remembered, as JSON."""
@@ -135,13 +139,14 @@ class Stream:
             "x": self.x, "at": self.at, "in_tokens": self.in_tokens, "marks": list(self.marks),
             "live": self.live.to_json(), "tracker": self.tracker.to_json(), "waiting": self.waiting,
             "past": list(self.past), "last": self.last, "usual": self.usual, "back": self.back,
-            "siblings": self.siblings, "rows": self.rows,
+            "siblings": self.siblings, "rows": self.rows, "of": self.of, "late": self.late, "rewinds": self.rewinds,
         }  # fmt: skip
 
     @classmethod
     def from_json(cls, run: str, rate: float, data: dict[str, Any]) -> Stream:
         """The inverse of ``to_json``."""
-        new = cls(run, rate)
+        new = cls(run, rate, data.get("of", run))
+        new.late, new.rewinds = data.get("late", 0), data.get("rewinds", 0)
         new.live = Live.from_json(data["live"], rate)
         new.tracker = Tracker.from_json(data["tracker"])
         new.waiting = [tuple(w) for w in data["waiting"]]

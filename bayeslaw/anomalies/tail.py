@@ -1,25 +1,26 @@
 """Following a growing log: complete new lines of a CSV or JSON-lines file, through rotation and truncation.
 
-What was read is a byte offset into a file known by its inode and its first bytes, so a reader that is stopped at any
-moment goes on where its saved state says. A rotated file is read to its end under its new name first.
+What was read is a byte offset into a file known by its inode and the bytes at its beginning and before the offset, so a
+reader that is stopped at any moment goes on where its saved state says. A rotated file is read to its end under its new
+name first. A file that was written anew, or that a copy has taken the place of, is read from behind the rows that were
+read already if it begins with just those, else from its beginning.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-import math
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bayeslaw.data.columns import match
+from bayeslaw.anomalies.lines import Lines
 from bayeslaw.errors import DataError, FileError
 
-#: bytes that identify a file; bytes read at a time; most headers (or keys of JSON lines) whose names are remembered
-HEAD, CHUNK, MOST_HEADERS = 256, 1 << 18, 1000
+#: bytes that identify a file, at its beginning and before the offset; bytes read at a time
+HEAD, CHUNK = 256, 1 << 18
+_PLACE = ("inode", "offset", "head", "head_size", "mark", "mark_size", "count", "sum")
 
 
 class Tail:
@@ -33,14 +34,10 @@ class Tail:
 
     def __init__(self, path: str | Path, columns: Mapping[str, str] | None = None, run: str | None = None) -> None:
         self.path = Path(path)
-        self.columns = dict(columns or {})
-        self.run = run or self.path.name.split(".")[0]
+        self.lines = Lines(str(self.path), columns or {}, run or self.path.stem)
         self.inode, self.offset, self.head, self.head_size = -1, 0, "", 0
-        self.header: list[str] | None = None
-        self.skipped = 0
-        self.json = False
-        #: header -> its names, so that each is looked at once
-        self._cache: dict[tuple[str, ...], dict[str, str] | None] = {}
+        #: hash and number of the bytes before the offset; rows read of this file, and a checksum of them all
+        self.mark, self.mark_size, self.count, self.sum = "", 0, 0, 0
 
     def rows(self) -> Iterator[tuple[dict[str, Any], ...]]:
         """Batches of rows that were added since the last call, each up to some thousands of rows.
@@ -52,14 +49,12 @@ class Tail:
             raise FileError(f"{self.path} is a folder; name the log file to watch.")
         rotated = self._rotated()
         if rotated is not None:
-            yield from self._read(rotated)
+            yield from self._read(rotated, old=True)
         try:
             inode = os.stat(self.path).st_ino
         except FileNotFoundError:
             return
-        if inode != self.inode:
-            self.inode, self.head, self.head_size = inode, "", 0
-            self._anew()
+        self.inode = inode
         yield from self._read(self.path)
 
     def _rotated(self) -> Path | None:
@@ -79,121 +74,101 @@ class Tail:
                 continue
         return None
 
-    def _read(self, path: Path) -> Iterator[tuple[dict[str, Any], ...]]:
+    def _read(self, path: Path, old: bool = False) -> Iterator[tuple[dict[str, Any], ...]]:
         with open(path, "rb") as file:
-            self._check_head(file)
-            file.seek(self.offset)
-            while True:
-                block = file.read(CHUNK)
-                while block and b"\n" not in block:
-                    more = file.read(CHUNK)
-                    if not more:
-                        break
-                    block += more
-                end = block.rfind(b"\n") + 1
-                if end == 0:
+            if not self._same(file):
+                if old:  # another file, which was given the number of one that is gone
                     return
-                lines = block[:end].decode("utf-8", errors="replace").split("\n")
-                self.offset += end
-                file.seek(self.offset)
-                yield tuple(row for row in map(self._row, lines) if row is not None)
+                self._anew(file)
+            self._remember_head(file)
+            for end, block in _blocks(file, self.offset):
+                rows = self._rows_of(block)
+                self.offset, self.mark_size, self.mark = end, min(len(block), HEAD), _hash(block[-HEAD:])
+                yield rows
 
-    def _check_head(self, file: BinaryIO) -> None:
-        """Start over where the file was truncated or written anew; remember how it begins."""
-        size = os.fstat(file.fileno()).st_size
+    def _rows_of(self, block: bytes) -> tuple[dict[str, Any], ...]:
+        lines = block.decode("utf-8", errors="replace").split("\n")
+        rows = tuple(row for row in map(self.lines.row, lines) if row is not None)
+        self.count, self.sum = self.count + len(rows), _checksum(rows, self.sum)
+        return rows
+
+    def _same(self, file: BinaryIO) -> bool:
+        """Whether a file is the one that was being read, up to the offset, whatever its inode is."""
+        if os.fstat(file.fileno()).st_size < self.offset:
+            return False
+        file.seek(0)
+        head = file.read(self.head_size)
+        file.seek(self.offset - self.mark_size)
+        mark = file.read(self.mark_size)
+        return (not head or _hash(head) == self.head) and (not mark or _hash(mark) == self.mark)
+
+    def _anew(self, file: BinaryIO) -> None:
+        """Stand at the beginning of a file that may be of another kind, or behind the rows that were read already."""
+        there = _behind(file, self.count, self.sum, Lines(self.lines.where, self.lines.columns, self.lines.run))
+        self.lines.anew()
+        self.mark, self.mark_size = "", 0
+        if there is None:
+            self.offset, self.count, self.sum = 0, 0, 0
+        else:
+            self.offset, known = there
+            self.lines.header, self.lines.json = known.header, known.json
+            self.lines.losses, self.lines.loss = known.losses, known.loss
+
+    def _remember_head(self, file: BinaryIO) -> None:
+        file.seek(0)
         begin = file.read(HEAD)
-        known = begin[: self.head_size]
-        if size < self.offset or (self.head_size and _hash(known) != self.head):
-            self._anew()
-        self.head_size = len(begin)
-        self.head = _hash(begin)
-
-    def _anew(self) -> None:
-        """Read from the beginning of a file that may be of another kind."""
-        self.offset, self.header, self.json = 0, None, False
-
-    def _row(self, line: str) -> dict[str, Any] | None:
-        line = line.strip("\r\n")
-        if not line.strip():
-            return None
-        if line.lstrip().startswith("{"):
-            try:
-                data = json.loads(line)
-            except ValueError:
-                self.skipped += 1
-                return None
-            self.json = True
-            names = self._names(list(data))
-            return self._made({c: data.get(s) for c, s in names.items()}) if names else None
-        if self.json:
-            self.skipped += 1
-            return None
-        cells = next(csv.reader([line]))
-        if self.header is None:
-            self.header = [c.strip().lstrip("\ufeff") for c in cells]
-            if self._names(self.header) is None:
-                raise DataError(
-                    f"{self.path}: the first line has no step and loss among {', '.join(self.header[:12])}. "
-                    f"Name them with --column step=NAME --column loss=NAME."
-                )
-            return None
-        if len(cells) != len(self.header):
-            self.skipped += 1
-            return None
-        names = self._names(self.header) or {}
-        record = dict(zip(self.header, cells, strict=True))
-        return self._made({c: record.get(s) for c, s in names.items()})
-
-    def _names(self, header: list[str]) -> dict[str, str] | None:
-        """Canonical name -> the file's, or None if there is no step with a loss."""
-        key = tuple(header)
-        if key not in self._cache:
-            if len(self._cache) >= MOST_HEADERS:
-                self._cache.clear()
-            chosen = {c: s for c, s in self.columns.items() if s in header}
-            try:
-                found = dict(match(header, chosen or None).mapping)
-            except DataError:
-                found = {}
-            keep = {c: s for c, s in found.items() if c in ("run", "step", "loss", "tokens", "grad_norm", "lr")}
-            self._cache[key] = keep if "loss" in keep and "step" in keep else None
-        return self._cache[key]
-
-    def _made(self, values: dict[str, Any]) -> dict[str, Any] | None:
-        step, loss = _number(values.get("step")), _number(values.get("loss"))
-        if step is None or loss is None or not math.isfinite(step):
-            self.skipped += step is None or loss is None
-            return None
-        run = values.get("run")
-        return {
-            "run": str(run) if run not in (None, "") else self.run,
-            "step": step,
-            "loss": loss,
-            "tokens": _number(values.get("tokens")),
-            "grad_norm": _number(values.get("grad_norm")),
-            "lr": _number(values.get("lr")),
-        }
+        self.head_size, self.head = len(begin), _hash(begin)
 
     def to_json(self) -> dict[str, Any]:
         """Where the reader stands."""
-        names = ("inode", "offset", "head", "head_size", "header", "skipped", "json")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _PLACE} | self.lines.to_json()
 
     def restore(self, data: Mapping[str, Any]) -> None:
-        """Go on from where ``to_json`` was taken."""
-        for name, value in data.items():
-            setattr(self, name, value)
+        """Go on from where ``to_json`` was taken; what it lacks stays."""
+        for name in _PLACE:
+            setattr(self, name, data.get(name, getattr(self, name)))
+        self.lines.restore(data)
+
+
+def _blocks(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Whole lines from an offset on, some at a time, and the offset behind them."""
+    while True:
+        file.seek(offset)
+        block = file.read(CHUNK)
+        while block and b"\n" not in block:
+            more = file.read(CHUNK)
+            if not more:
+                return
+            block += more
+        block = block[: block.rfind(b"\n") + 1]
+        if not block:
+            return
+        offset += len(block)
+        yield offset, block
+
+
+def _behind(file: BinaryIO, count: int, total: int, lines: Lines) -> tuple[int, Lines] | None:
+    """The offset behind the first ``count`` rows of a file and what is known of its lines there, or None where those
+    have not the checksum ``total``."""
+    file.seek(0)
+    at = seen = checksum = 0
+    try:
+        for line in file if count else ():
+            at += len(line)
+            row = lines.row(line.decode("utf-8", errors="replace"))
+            if row is not None:
+                seen, checksum = seen + 1, _checksum((row,), checksum)
+            if seen == count:
+                return (at, lines) if checksum == total and line.endswith(b"\n") else None
+    except DataError:
+        pass
+    return None
+
+
+def _checksum(rows: tuple[dict[str, Any], ...], before: int) -> int:
+    """Of the rows so far, and of these after them."""
+    return zlib.crc32("".join(f"{r['run']} {r['step']} {r['loss']};" for r in rows).encode(), before)
 
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _number(value: Any) -> float | None:
-    """A number, NaN and infinity included; None for what is empty or is not one."""
-    if value is None or value == "" or isinstance(value, bool):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bayeslaw.anomalies.events import Event
 from bayeslaw.anomalies.monitor import Monitor
 from bayeslaw.anomalies.tail import Tail
-from bayeslaw.errors import FileError
+from bayeslaw.errors import DataError, FileError
 
 if TYPE_CHECKING:
     from bayeslaw.anomalies.notify import Notifier
@@ -76,6 +76,11 @@ class Watch:
         if events:
             lines = "".join(line_of(event) + "\n" for event in events).encode()
             with open(self.events, "ab") as file:
+                if file.tell() != self.written:
+                    raise FileError(
+                        f"{self.events} was changed by someone else, perhaps by another watcher of this log. Let one "
+                        f"watch it, or give each its own files for events and state."
+                    )
                 file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,8 +89,9 @@ class Watch:
         data = {"tail": self.tail.to_json(), "monitor": self.monitor.to_json(), "written": self.written,
                 "count": self.count, "told": self.told}  # fmt: skip
         new = self.state.with_name(self.state.name + ".new")
+        text = json.dumps(data)  # in one piece: json.dump takes three times as long
         with open(new, "w", encoding="utf-8") as file:
-            json.dump(data, file)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, self.state)
@@ -106,17 +112,21 @@ class Watch:
             data = json.loads(self.state.read_text(encoding="utf-8"))
             self.tail.restore(data["tail"])
             self.written, self.count, self.told = data["written"], data["count"], data["told"]
-            saved = data["monitor"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileError(
-                f"{self.state} is not a watcher's state ({error}). Name another with --state, or delete it."
-            ) from None
-        asked, self.monitor = self.monitor.rate, Monitor.from_json(saved, siblings)
+            asked, self.monitor = self.monitor.rate, Monitor.from_json(data["monitor"], siblings)
+        except DataError as error:
+            raise FileError(f"{self.state}: {error} {self._over}") from None
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise FileError(f"{self.state} is not a watcher's state ({error}). {self._over}") from None
         if self.monitor.rate != asked:
             raise FileError(
                 f"{self.state} is of a watcher asked for {1e4 * self.monitor.rate:g} false alarms in 10,000 steps; now "
                 f"{1e4 * asked:g} are asked for. Ask for the same, or name other files for events and state."
             )
+
+    @property
+    def _over(self) -> str:
+        """How to start over: the state and the events that go with it are one."""
+        return f"To start over, move it and {self.events} away, or name other files for state and events."
 
     def _cut(self) -> None:
         """Take back what was appended after the last save."""
@@ -124,7 +134,10 @@ class Watch:
             self.events.touch()
         size = self.events.stat().st_size
         if size < self.written:
-            raise FileError(f"{self.events} is shorter than it was when last written: it was changed by someone else.")
+            raise FileError(
+                f"{self.events} is shorter than it was when last written: it was changed by someone else. Put it back; "
+                f"or, to start over, move {self.state} away with it."
+            )
         if size > self.written:
             os.truncate(self.events, self.written)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
 from bayeslaw.cli.output import writable
 from bayeslaw.cli.reading import Reading, nothing_to_read, reading_options
+from bayeslaw.errors import DataError
+
+if TYPE_CHECKING:
+    from bayeslaw.anomalies.watch import Watch
 
 
 @click.command()
@@ -70,6 +75,7 @@ def watch(
         notifier = Notifier(notify)
     watcher = Watch(path, events, state, rate=rate / 1e4, siblings=others, columns=reading.columns, notifier=notifier)
     quiet_since, seen = time.monotonic(), watcher.written > 0
+    told: set[str] = set()
     while True:
         news = False
         for found in watcher.poll():
@@ -77,6 +83,8 @@ def watch(
             for event in found:
                 seen = True
                 click.echo(line_of(event))
+        if not once:
+            _remark(watcher, told, 20)
         if news:
             quiet_since = time.monotonic()
         if once or (idle is not None and time.monotonic() - quiet_since >= idle):
@@ -85,10 +93,27 @@ def watch(
     for event in watcher.finish():
         seen = True
         click.echo(line_of(event))
-    if watcher.tail.skipped:
-        say(f"{watcher.tail.skipped:,} lines could not be read and were skipped.")
+    lines = watcher.tail.lines
+    if once and not lines.taken and lines.lacking:
+        raise DataError(f"{path}: not one line has a step with a loss. {lines.lack}")
+    _remark(watcher, told, 1)
+    if lines.skipped:
+        say(f"{lines.skipped:,} lines could not be read and were skipped.")
+    for name, count in lines.passed.items():
+        talk(f"{count:,} rows with {name!r} were passed over: the loss is {lines.loss!r}.")
     if notify and watcher.told < watcher.written:
         say("Not every service took the notification; what was not taken is sent again at the next start.")
     if seen:
         ctx.exit(BAD_NEWS)
     talk(f"no events; they would be in {events}")
+
+
+def _remark(watcher: Watch, told: set[str], least: int) -> None:
+    """Say once of each run what of its rows could not be judged, at least so many; and of a log that it has none."""
+    lines = watcher.tail.lines
+    news = watcher.monitor.remarks(least)
+    if not lines.taken and lines.lacking >= max(least, 20):
+        news[""] = f"{watcher.tail.path}: no line so far has a step with a loss. {lines.lack}"
+    for name in news.keys() - told:
+        told.add(name)
+        say(news[name])

@@ -81,3 +81,15 @@ def test_mistakes_are_named(result):
         aftermath(result, 0, end=20_000, checkpoint=1200)
     with pytest.raises(DataError, match="before the last row"):
         aftermath(result, 0, end=700)
+
+
+def test_nothing_is_weighed_of_what_has_no_size(make_family):
+    """A run that ended in NaN is not one that "ends no worse than forecast"."""
+    from bayeslaw.anomalies import anomalies
+
+    frame = make_family(1, 400)
+    frame.loc[frame["step"] > 300, "loss"] = np.nan
+    found = anomalies(Runs.from_frame(frame))
+    assert list(found.frame["kind"]) == ["nonfinite"]
+    with pytest.raises(DataError, match=r"no size in nats .* roll back"):
+        aftermath(found, 0, end=20_000)

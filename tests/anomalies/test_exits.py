@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from bayeslaw.anomalies import anomalies, past_events
+from bayeslaw.anomalies import Monitor, anomalies, past_events
 from bayeslaw.anomalies.shocks import Curve, align
 from bayeslaw.cli import cli
 from bayeslaw.data.runs import Runs
@@ -78,6 +78,29 @@ def test_the_command_finds_a_run_by_its_own_name(looped, tmp_path):
     named = {event["run"] for event in json.loads(done.stdout)["events"]}
     assert named == {"r0", "r0 exit 1", "r0 exit 4"}
     assert (tmp_path / "a.png").exists()
+
+
+def test_a_stream_of_exits_is_judged_as_the_table_is(looped, seen):
+    monitor = Monitor()
+    rows = looped.sort_values("step", kind="stable").to_dict(orient="records")
+    monitor.feed(rows[: len(rows) // 2])
+    monitor = Monitor.from_json(json.loads(json.dumps(monitor.to_json())))
+    events = [*monitor.feed(rows[len(rows) // 2 :]), *monitor.finish()]
+    assert set(monitor.runs) == set(seen.rows)
+    for name in monitor.runs:
+        (sibling,) = monitor.siblings(name)
+        assert sibling[0].split(" exit")[0] != name.split(" exit")[0]
+    last = {(e.run, e.kind, e.start_step) for e in events if not e.open}
+    assert {("r0 exit 1", "spike", 600.0), ("r0 exit 4", "spike", 600.0), ("r0", "spike", 600.0)} <= last
+    assert [(e.run, e.start_step) for e in events if e.kind == "gradient"] == [("r0", 500.0)]
+
+
+def test_finished_looped_runs_are_siblings_exit_by_exit(looped):
+    finished = Runs.from_frame(looped[looped["run"] == "r1"])
+    monitor = Monitor(siblings=finished)
+    mine = looped[(looped["run"] == "r0") & (looped["step"] < 350)]
+    monitor.feed(mine.sort_values("step", kind="stable").to_dict(orient="records"))
+    assert all(len(monitor.siblings(name)) == 1 for name in monitor.runs)
 
 
 def test_tables_without_exits_are_aligned_as_ever(make_family):

@@ -108,3 +108,21 @@ def test_what_it_cannot_take():
         Monitor().push("r", float("nan"), 3.0)
     with pytest.raises(DataError, match="version"):
         Monitor.from_json({"version": 0})
+
+
+def test_rows_of_several_ranks_in_one_log_are_remarked_on(make_family):
+    """Every step comes twice, with another loss: one rank's rows are judged, and the user is told."""
+    rows = make_family(2, 60).sort_values(["step", "run"]).assign(run="a").to_dict(orient="records")
+    monitor = Monitor()
+    monitor.feed(rows)
+    assert "60 rows came with another loss" in monitor.remarks()["a"]
+    assert "column run" in monitor.remarks()["a"]
+    assert monitor.remarks(least=61) == {}
+    assert Monitor.from_json(monitor.to_json()).remarks() == monitor.remarks()
+
+
+def test_one_restart_is_not_remarked_on(make_family):
+    rows = make_family(1, 60).to_dict(orient="records")
+    monitor = Monitor()
+    monitor.feed([*rows, *({**row, "loss": row["loss"] + 0.01} for row in rows[30:])])
+    assert monitor.remarks() == {}

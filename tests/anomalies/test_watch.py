@@ -10,9 +10,11 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bayeslaw.anomalies.tail import Tail
 from bayeslaw.anomalies.watch import Watch
+from bayeslaw.cli import cli
 from bayeslaw.errors import FileError
 
 COMMAND = [sys.executable, "-c", "from bayeslaw.cli import main; main()"]
@@ -212,7 +214,7 @@ def test_a_line_separator_inside_a_string_ends_no_row(tmp_path):
     path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows))
     watcher = watch(path)
     drain(watcher)
-    assert watcher.tail.skipped == 0
+    assert watcher.tail.lines.skipped == 0
     assert watcher.monitor._streams["log"].rows == 29
 
 
@@ -223,7 +225,7 @@ def test_a_log_may_turn_from_json_lines_to_csv(frame, tmp_path):
     drain(watcher)
     path.write_text(frame.iloc[8:20].to_csv(index=False))
     drain(watcher)
-    assert watcher.tail.skipped == 0
+    assert watcher.tail.lines.skipped == 0
     assert watcher.monitor._streams["r0"].rows == 12
 
 
@@ -233,4 +235,85 @@ def test_no_row_is_lost_however_many_kinds_of_row_a_log_has(tmp_path):
     tail = Tail(log)
     steps = [row["step"] for rows in tail.rows() for row in rows]
     assert steps == list(range(1, 1006))
-    assert tail.skipped == 0
+    assert tail.lines.skipped == 0
+
+
+def long_log(first, last):
+    return "".join(f"{k},{3 + 0.01 * (k % 7)}\n" for k in range(first, last + 1))
+
+
+@pytest.mark.parametrize("header", ["step,loss\n", "step,loss,val_loss\n"])
+def test_a_copy_in_its_place_or_a_new_header_is_no_restart(header, tmp_path):
+    """rsync puts a longer copy in place of the log; Lightning's logger writes it anew when a column is added."""
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n" + long_log(1, 2500))
+    watcher = watch(path)
+    drain(watcher)
+    copy = tmp_path / "copy"
+    rest = long_log(1, 2600)
+    copy.write_text(header + (rest.replace("\n", ",\n") if header.count(",") == 2 else rest))
+    os.replace(copy, path)
+    later = watch(path)
+    assert drain(later) == []
+    assert later.monitor._streams["log"].rows == 2600
+    assert later.tail.count == 2600
+
+
+def test_a_log_that_was_begun_anew_is_a_restart(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n" + long_log(1, 300))
+    drain(watch(path))
+    path.unlink()
+    path.write_text("step,loss\n" + "".join(f"{k},{4 + 0.01 * (k % 7)}\n" for k in range(1, 400)))
+    assert [e.kind for e in drain(watch(path))] == ["rewind"]
+
+
+def test_another_file_under_the_number_of_a_gone_one_is_not_read(tmp_path):
+    path, other = tmp_path / "log.csv", tmp_path / "log.csv.watch.json"
+    path.write_text("step,loss\n" + long_log(1, 300))
+    tail = Tail(path)
+    list(tail.rows())
+    other.write_text("step,loss\n" + long_log(700, 999) * 2)
+    tail.inode = os.stat(other).st_ino
+    assert list(tail.rows()) == []
+    assert tail.count == 300
+
+
+def test_two_watchers_of_one_log_do_not_write_events_twice(frame, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(lines(frame, 0, 300))
+    first, second = watch(path), watch(path)
+    with open(path, "a") as file:
+        file.write(lines(frame, 300, 900))
+    drain(first)
+    before = path.with_suffix(".events").read_text()
+    with pytest.raises(FileError, match="another watcher"):
+        drain(second)
+    assert path.with_suffix(".events").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda data: {**data, "monitor": {**data["monitor"], "version": 1}}, "version 1"),
+        (lambda data: {**data, "monitor": {**data["monitor"], "streams": {"r0": {}}}}, "is not a watcher's state"),
+        (lambda data: {}, "is not a watcher's state"),
+    ],
+)
+def test_a_state_that_cannot_be_read_says_how_to_start_over(frame, tmp_path, spoil, says):
+    path = tmp_path / "log.csv"
+    path.write_text(lines(frame, 0, 150))
+    drain(watch(path))
+    state = path.with_suffix(".state")
+    state.write_text(json.dumps(spoil(json.loads(state.read_text()))))
+    with pytest.raises(FileError, match=says) as error:
+        watch(path)
+    assert f"move it and {path.with_suffix('.events')} away" in str(error.value)
+
+
+def test_a_log_of_no_losses_is_not_taken_for_a_healthy_one(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "perplexity": 20.0}\n' * 30)
+    done = CliRunner().invoke(cli, ["watch", str(path), "--once"])
+    assert done.exit_code != 0
+    assert "not one line has a step with a loss" in str(done.exception) + done.output
