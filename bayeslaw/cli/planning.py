@@ -117,7 +117,9 @@ def plan(
         from bayeslaw.plan.frontier import frontier
         from bayeslaw.plots.planning import plot_plan
 
-        line = frontier(fit, high=max(found.flops * 3, found.reach.flops[1] * 3), **how)
+        first, last = found.reach.flops
+        low = found.flops if found.flops < first else None  # a budget below all runs is in the picture too
+        line = frontier(fit, low, 3 * max(found.flops, last), **how)
         draw(plot_plan(found, line), plot)
         talk(f"drew {plot}")
     ctx.exit(code)

@@ -39,7 +39,7 @@ def plot_plan(plan: Any, frontier: pd.DataFrame) -> Figure:
         row = plan.frame.loc[name]
         ax.errorbar(
             [plan.flops], [row["median"]], [[row["median"] - row["lo90"]], [row["hi90"] - row["median"]]],
-            color=INK, marker="o", markersize=4.5, capsize=3, zorder=5,
+            color=INK, marker="o", markersize=4.5, capsize=3, zorder=5, clip_on=False,
         )  # fmt: skip
     draw_regret(right, plan)
     return figure
@@ -81,7 +81,7 @@ def draw_frontier(ax: Any, frontier: pd.DataFrame, name: str, label: str, *, log
         # in the corner that the curve leaves free, and clear of the words for what lies before the data
         corner, room = ("lower", 0.0) if middle[-1] < middle[0] else ("upper", 1.0)
         if inside.any() and not inside[0]:
-            room += 0.14 if corner == "lower" else -0.14
+            room += 0.11 if corner == "lower" else -0.11
         ax.legend(loc=f"{corner} left", bbox_to_anchor=(0.0, room), frameon=False, fontsize=8.5, labelcolor=INK)
 
 
@@ -135,7 +135,7 @@ def plot_target(target: Any) -> Figure:
         ax.axvspan(max(end, c.min()), c.max(), color=GIVEN, zorder=-3)
     b = target.budget
     if np.isfinite(b["hi90"]):
-        words = f"budget needed: {human(b['median'])}, 90 % {human(b['lo90'])} - {human(b['hi90'])}"
+        words = f"budget needed: {human(b['median'])}, 90 % {human(b['lo90'])} - {human(b['hi90'])} FLOP"
         ax.errorbar([b["median"]], [0.5], xerr=[[b["median"] - b["lo90"]], [b["hi90"] - b["median"]]], color=INK,
                     marker="o", markersize=4.5, capsize=3, linestyle="", label=words)  # fmt: skip
     tidy(ax)

@@ -170,7 +170,9 @@ def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
             found = plan(fit, 10 * reach_of(surface, cost_of(surface)).flops[1], seed=seed)
         else:
             found = plan(fit, flops, seed=seed)
-        line = frontier(fit, high=max(found.flops * 3, found.reach.flops[1] * 3), group=found.group, seed=seed)
+        first, last = found.reach.flops
+        low = found.flops if found.flops < first else None  # a budget below all runs is in the picture too
+        line = frontier(fit, low, 3 * max(found.flops, last), group=found.group, seed=seed)
     except BayeslawError as error:
         if flops is not None:
             raise
@@ -207,10 +209,15 @@ def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
 def _parameters(fit: Fit) -> list[list[str]]:
     law = get_law(fit.card.law)
     return [
-        [str(name), law.symbol(str(name)).meaning, f"{row['mean']:.4g}", f"{row['sd']:.2g}",
+        [str(name), law.symbol(str(name)).meaning, f"{row['mean']:.4g}", _two(row["sd"]),
          f"{row['lo90']:.4g} – {row['hi90']:.4g}", law.symbol(str(name)).unit]
         for name, row in fit.summary().to_dict(orient="index").items()
     ]  # fmt: skip
+
+
+def _two(value: float) -> str:
+    """Two digits that count, and no power of ten where a number is as short: 0.13, 83, 110."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _provenance(fit: Fit, runs: Runs | None) -> list[list[str]]:

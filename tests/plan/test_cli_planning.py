@@ -213,3 +213,15 @@ def test_the_frontier_is_of_the_plans_seed_and_cost(saved, tmp_path, monkeypatch
     result = run("plan", saved, "--flops", "1e22", "--seed", "3", "--cost", "6ND", "--plot", str(tmp_path / "p.png"))
     assert result.exit_code == 0, result.stderr
     assert (asked["seed"], asked["cost"]) == (3, "6ND")
+
+
+def test_a_budget_below_all_runs_is_in_the_picture(saved, tmp_path, monkeypatch):
+    import importlib
+
+    module, made = importlib.import_module("bayeslaw.plan.frontier"), []
+    drawn = module.frontier
+    monkeypatch.setattr(module, "frontier", lambda *a, **how: made.append(drawn(*a, **how, points=3)) or made[-1])
+    result = run("plan", saved, "--flops", "1e12", "--plot", str(tmp_path / "p.png"))
+    assert result.exit_code == 0, result.stderr
+    assert made[0]["flops"].min() == 1e12
+    assert not made[0]["inside"].iloc[0]
