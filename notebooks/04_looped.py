@@ -24,11 +24,11 @@
 # %%
 # %matplotlib inline
 import numpy as np
-from matplotlib.figure import Figure
 
 import bayeslaw as bl
 from bayeslaw.demo import hardest, looped_curves, settled
 from bayeslaw.plan.looped import trade_off
+from bayeslaw.plots.style import DATA, FORECAST, INK, blank, tidy
 
 runs = settled(looped_curves("code", steps=False))
 ends = runs.frame[runs.frame["tokens"] > 8.7e5].groupby("run").head(25)  # as far as the shortest runs go
@@ -66,21 +66,22 @@ miss = np.mean(band["median"] - loss)
 print(f"{largest}: {inside.mean():.0%} of {len(loss)} losses inside the 90 % band; too high by {miss:.3f} on average")
 
 # %%
-figure = Figure(figsize=(6.4, 3.2), dpi=80, layout="constrained")
+figure = blank(7.6, 3.3, dpi=80)
 left, right = figure.subplots(1, 2)
 tokens = band["tokens"] / 1e6
-left.plot(tokens, loss, color="#57606a", linewidth=0.6, label="not fitted")
-left.fill_between(tokens, band["lo90"], band["hi90"], color="#1f6feb", alpha=0.25, linewidth=0, label="90 % band")
-left.plot(tokens, band["median"], color="#1f6feb", label="median")
-left.set(xlabel="million tokens", ylabel="loss (nats per byte)", title="largest model, looped 8 times")
-left.legend(frameon=False)
+left.plot(tokens, loss, color=DATA, linewidth=0.6, label="not fitted")
+left.fill_between(tokens, band["lo90"], band["hi90"], color=FORECAST, alpha=0.25, linewidth=0, label="90 % band")
+left.plot(tokens, band["median"], "--", color=FORECAST, label="forecast, median")
+left.set(xlabel="million tokens", ylabel="loss (nats per byte)", title="the largest model, looped 8 times")
 times = np.linspace(1, 8, 40)
 worth = np.quantile(times[:, None] ** phi, [0.05, 0.5, 0.95], axis=1)
-right.fill_between(times, worth[0], worth[2], color="#1f6feb", alpha=0.25, linewidth=0, label="90 % band")
-right.plot(times, worth[1], color="#1f6feb", label="median")
-right.plot(times, times, color="black", linestyle=":", label="its cost")
-right.set(xlabel="recurrent steps", ylabel="worth of a looped parameter", title="what a loop buys")
-right.legend(frameon=False)
+right.plot(times, times, color=INK, linestyle=":", label="its cost")
+right.fill_between(times, worth[0], worth[2], color=FORECAST, alpha=0.25, linewidth=0, label="its worth, 90 % band")
+right.plot(times, worth[1], "--", color=FORECAST, label="its worth, median")
+right.set(xlabel="recurrent steps", ylabel="parameters", title="what a parameter in the loop buys", xticks=(1, 2, 4, 8))
+for ax in (left, right):
+    tidy(ax)
+    ax.legend(frameon=False, fontsize=9)
 figure
 
 # %% [markdown]
