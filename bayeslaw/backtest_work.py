@@ -25,7 +25,7 @@ from bayeslaw.cards import Card
 from bayeslaw.data.columns import is_canonical
 from bayeslaw.data.runs import Runs
 from bayeslaw.forecast import averaged, bounded
-from bayeslaw.laws import Schedule, get_law
+from bayeslaw.laws import LAWS, Schedule, get_law
 
 #: draws (S, rows) of the curve and of a loss, the point forecast (rows,), the rows' own share of the scatter (rows,)
 Answered = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
@@ -42,6 +42,16 @@ class Unit:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     approx: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the card's law, which may be one of the user's own: no other process has registered that."""
+        return {**self.__dict__, "law": None if self.card is None else get_law(self.card.law)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        law = state["law"]
+        if law is not None:
+            LAWS.setdefault(law.name, law)
+        self.__dict__.update({k: v for k, v in state.items() if k != "law"})
 
     @functools.cached_property
     def key(self) -> str:

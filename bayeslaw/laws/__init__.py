@@ -52,9 +52,9 @@ def get_law(name: str) -> Law:
 def register(law: L) -> L:
     """Make a law of your own known, so that model cards can name it. Also a decorator of the class.
 
-    The law lives as long as the Python process: register it before loading a fit that was made with it, and in each
-    worker where a backtest runs in several processes. A changed law needs a new name or a new process, because
-    compiled programs are kept by name.
+    The law lives as long as the Python process: register it before loading a fit that was made with it. A backtest in
+    several processes takes it along. A changed law needs a new name or a new process, because compiled programs are
+    kept by name.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
 """A law from outside joins the registry, fits like the shipped ones, and is refused where it breaks a rule."""
 
 import math
+import pickle
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 
 import bayeslaw
+from bayeslaw.backtest_work import Unit
 from bayeslaw.errors import CardError
 from bayeslaw.laws import LAWS, Law, Symbol, get_law, register
 from bayeslaw.laws.register import checked
@@ -56,7 +59,7 @@ def variant(**changes):
     return type("Variant", (Plain,), {"name": "variant", **changes})
 
 
-def symbols(name="beta", kind="shape", **bounds):
+def symbols(name="beta", kind: Any = "shape", **bounds):
     return (*Plain.symbols[:2], Symbol(name, "exponent of tokens", "1", kind, **bounds))
 
 
@@ -131,6 +134,17 @@ def test_a_law_that_breaks_a_rule_is_refused(registry, law, words):
     with pytest.raises(CardError, match=words):
         register(law)
     assert "variant" not in LAWS
+
+
+def test_a_unit_of_a_backtest_takes_the_law_to_another_process(registry):
+    register(Plain)
+    runs = bayeslaw.Runs.from_frame(pd.DataFrame({"run": "a", "tokens": [1e9, 2e9, 4e9], "loss": [3.0, 2.9, 2.8]}))
+    packed = pickle.dumps(Unit("plain-tokens", bayeslaw.load_card(CARD), runs, ()))
+    del registry["plain-tokens"]
+    unit = pickle.loads(packed)
+    assert isinstance(registry["plain-tokens"], Plain)
+    assert unit.card.law == "plain-tokens"
+    assert not hasattr(unit, "law")
 
 
 @pytest.mark.parametrize("name", LAWS)
