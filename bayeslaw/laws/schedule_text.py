@@ -6,7 +6,7 @@ from typing import Any
 
 from bayeslaw.errors import DataError, nearest
 
-WHOLE, NUMBER, WORD = "a whole number", "a number", "a word"
+WHOLE, NUMBER, WORD = "a whole number of steps", "a number", "a word"
 
 #: constructor of Schedule -> its arguments; those marked True must be given
 KINDS: dict[str, dict[str, tuple[str, bool]]] = {
