@@ -60,7 +60,8 @@ def plot_looped_total(
     ----------
     band : forecast of total losses (rows without an exit step); it wants ``recurrence``, ``n_params`` and ``tokens``.
     runs : data to draw, nats per token; their kept rows.
-    given : what fit and forecast were told, drawn as a grey region; a panel without one shows a run never seen.
+    given : what fit and forecast were told, drawn as a grey region; a panel without one shows a run never seen, and
+        says so.
     group : the group (corpus) to draw; by default the band's first.
     level : level of the bands, in (0, 1); it must be one of the forecast's.
 
@@ -139,6 +140,10 @@ def _draw_grid(
                 ax.set_title(f"N = {human(size)}", fontsize=9.5, color=INK)
             if j == 0:
                 ax.set_ylabel(label.format(depth), fontsize=9, color=INK)
+            if (depth, size) in cells and given is not None and cells[depth, size].until is None:
+                ax.text(
+                    0.97, 0.96, "not fitted on", transform=ax.transAxes, ha="right", va="top", fontsize=8.5, color=INK
+                )
     figure.supxlabel(LABELS["tokens"], fontsize=10, color=INK)
     figure.supylabel(LABELS["loss"], fontsize=10, color=INK)
     _legend(figure, frame, list(cells.values()), suffix(level))

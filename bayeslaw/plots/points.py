@@ -72,4 +72,4 @@ def draw_points(series: list[Series], level: float) -> Figure:
 def _label(one: Series) -> str:
     tokens = one.first("tokens")
     length = "" if math.isnan(tokens) else f", D = {human(tokens)}"
-    return fitted(lambda most: one.label(most) + length, 44, 230, 8)
+    return fitted(lambda most: one.label(most) + length, 60, 235, 8)

@@ -129,6 +129,14 @@ def test_what_cannot_be_drawn_is_said(cells, call, words):
     assert words in str(error.value)
 
 
+def test_a_run_never_seen_says_so(cells):
+    band, runs = cells
+    known = runs.where((runs.frame["run"] != "code-200000-4").to_numpy())
+    said = [[text.get_text() for text in ax.texts] for ax in panels(plot_looped_total(band, runs, given=known))]
+    assert said == [[]] * 8 + [["not fitted on"]]
+    assert not [1 for ax in panels(plot_looped_total(band, runs)) if ax.texts]
+
+
 def test_the_legend_of_a_single_size_is_whole(cells):
     band, runs = cells
     one = cast(Any, SimpleNamespace(frame=band.frame[band.frame["n_params"] == SIZES[0]]))
