@@ -134,9 +134,9 @@ def main() -> None:
     for name in options.figures:
         figure = FIGURES[name](options.quick)
         if options.quick:
-            figure.text(
-                0.995, 0.004, "a quick fit: normal posterior at its mode", fontsize=8, color="#6a6a6a", ha="right"
-            )
+            note = figure.text(0.995, 0.004, "a quick fit: normal posterior at its mode", fontsize=8, color="#6a6a6a")
+            note.set_horizontalalignment("right")
+            figure.get_layout_engine().set(rect=(0, 0.02, 1, 0.98))  # the labels keep above the note
         figure.savefig(options.out / f"{name}.png")
         print(f"wrote {options.out / name}.png", file=sys.stderr, flush=True)
 
