@@ -2,6 +2,10 @@
 
 import math
 import os
+import pickle
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +26,28 @@ TRUTH = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37}
 GROUPS = {"c4": 1.0, "web": 1.06}
 SIZES = (1e8, 3e8, 1e9)
 BATCH = 5e5
+
+
+#: where JAX finds the folder of its compiled programs
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
+FOLDER = pytest.StashKey[str]()
+PATIENCE = 300  # seconds that one worker waits for another's fit
+
+
+def pytest_configure(config):
+    """What one process of the session compiles, the others read: workers, and the commands that tests start.
+
+    The folder is new in every session and gone at its end; one that the environment names already is left alone.
+    """
+    if COMPILED not in os.environ:
+        config.stash[FOLDER] = os.environ[COMPILED] = tempfile.mkdtemp(prefix="bayeslaw-tests-")
+        # smaller ones are as quickly compiled as read
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+def pytest_unconfigure(config):
+    if FOLDER in config.stash:
+        shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -88,11 +114,39 @@ def toy_runs(toy_frame):
 
 
 @pytest.fixture(scope="session")
-def toy_fit(toy_runs, toy_settings):
+def once(tmp_path_factory):
+    """``once(name, make)``: what ``make()`` returns, made by the worker that asks first; the others read its pickle."""
+
+    def ask(name, make):
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            return make()
+        folder = tmp_path_factory.getbasetemp().parent  # of all workers
+        claim, kept = folder / f"{name}.claim", folder / f"{name}.pickle"
+        try:
+            claim.mkdir()
+        except FileExistsError:
+            end = time.monotonic() + PATIENCE
+            while not kept.exists() and not (claim / "failed").exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            return pickle.loads(kept.read_bytes()) if kept.exists() else make()
+        try:
+            made = make()
+            (claim / "whole").write_bytes(pickle.dumps(made))
+            (claim / "whole").replace(kept)
+        except BaseException:
+            (claim / "failed").touch()
+            raise
+        return made
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def toy_fit(toy_runs, toy_settings, once):
     """A fit of the made-up runs, made once."""
     from bayeslaw import fit
 
-    return fit(toy_runs, "chinchilla", **toy_settings)
+    return once("toy-fit", lambda: fit(toy_runs, "chinchilla", **toy_settings))
 
 
 #: a log of two runs, which the commands are given
