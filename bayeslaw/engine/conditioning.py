@@ -16,10 +16,8 @@ import numpy as np
 
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem
-from bayeslaw.engine.exits import keys_of
 from bayeslaw.engine.predict import curve_draws, leading
 from bayeslaw.engine.question import Question, asked
-from bayeslaw.engine.series import row_noise
 from bayeslaw.engine.weights import Draws, first, paths_of, weighted
 from bayeslaw.laws import Schedule
 
@@ -76,7 +74,7 @@ def _draw(question: Question, draws: Draws, rng: np.random.Generator) -> tuple[n
         log_curve, scale = curve_draws(q.layout, q.data, draws.z, past, rows, draws.fresh, own, draws.paths)
         position = np.concatenate([np.arange(len(p)) for p in pieces])
         curve[:, take], sd[:, take] = log_curve[:, piece_code, position], scale[:, piece_code, position]
-    own = _row_noise(question)[q.code] if q.layout.likelihood == "curves" else np.zeros(len(q.target))
+    own = q.series["row_noise"].to_numpy(float)[q.code] * (q.layout.likelihood == "curves")
     share = own**2 / np.maximum(own**2 + np.mean(sd**2, axis=0), 1e-300)
     return np.exp(curve), np.exp(curve + _noise(question, draws.z, sd, rng)), share
 
@@ -97,27 +95,12 @@ def _batches(code: np.ndarray, draws: int):
         yield np.array([s for s, _ in batch]), [rows for _, rows in batch]
 
 
-def _row_noise(question: Question) -> np.ndarray:
-    """Relative sd of one raw row about the curve, per series.
-
-    A fitted run's own, else the median of the fitted runs. Where rows are given they are measured too, and count
-    against that as ``series.row_noise`` says: n rows of the later half of the prefix against 30.
-    """
-    fitted = question.problem.series["row_noise"].to_numpy(float)
-    own = dict(zip(keys_of(question.problem.series), fitted, strict=True))
-    usual = float(np.nanmedian(fitted)) if np.isfinite(fitted).any() else np.nan
-    found = np.array([own.get(key, usual) for key in keys_of(question.series)])
-    mine = question.from_given[question.known_code]
-    if mine.any():
-        found = row_noise(question.known.loc[mine], question.known_code[mine], found)
-    return np.where(np.isfinite(found), found, 0.0)
-
-
 def _noise(question: Question, z: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draws of a raw row's relative deviation from its curve."""
     problem = question.problem
     if problem.layout.likelihood == "curves":
-        return np.hypot(sd, _row_noise(question)[question.code]) * rng.standard_normal(sd.shape)
+        own = question.series["row_noise"].to_numpy(float)[question.code]
+        return np.hypot(sd, own) * rng.standard_normal(sd.shape)
     where = next(where for slot, where in problem.layout.placed() if slot.name == "noise:nu")
     prior = problem.data["prior"]
     nu = np.exp(prior["loc"][where] + prior["scale"][where] * z[:, where])

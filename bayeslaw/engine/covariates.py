@@ -9,7 +9,9 @@ import pandas as pd
 
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem
+from bayeslaw.engine.exits import keys_of
 from bayeslaw.engine.levels import orders_of
+from bayeslaw.engine.series import row_noise
 from bayeslaw.errors import FitError
 
 
@@ -62,3 +64,20 @@ def name_orders(problem: Problem, series: pd.DataFrame, given: Runs | None) -> N
         for run, own in zip(series["run"].astype(str), series["order"], strict=True)
     ]
     series["order"] = np.array(names, object)
+
+
+def noise_of(problem: Problem, series: pd.DataFrame, known: pd.DataFrame, from_given: np.ndarray) -> np.ndarray:
+    """Relative sd of one raw row about the curve, per series.
+
+    A fitted run's own, else the median of the fitted runs. Where rows are given they are measured too, and count
+    against that as ``series.row_noise`` says: n rows of the later half of the prefix against 30.
+    """
+    fitted = problem.series["row_noise"].to_numpy(float)
+    own = dict(zip(keys_of(problem.series), fitted, strict=True))
+    usual = float(np.nanmedian(fitted)) if np.isfinite(fitted).any() else np.nan
+    found = np.array([own.get(key, usual) for key in keys_of(series)])
+    code = known["code"].to_numpy(int)
+    mine = from_given[code]
+    if mine.any():
+        found = row_noise(known.loc[mine], code[mine], found)
+    return np.where(np.isfinite(found), found, 0.0)

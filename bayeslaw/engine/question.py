@@ -13,7 +13,7 @@ import pandas as pd
 from bayeslaw.data.runs import Runs
 from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.budgets import with_budgets
-from bayeslaw.engine.covariates import fill_sizes, name_orders, need_axis, need_steps
+from bayeslaw.engine.covariates import fill_sizes, name_orders, need_axis, need_steps, noise_of
 from bayeslaw.engine.exits import keys_of, unread_ahead, with_other_exits
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.levels import COLUMN_OF_LEVEL, member_index
@@ -30,8 +30,8 @@ class Question:
     Attributes
     ----------
     target, code : the rows to forecast, and the series of each.
-    series : one row per series, with its ``{level}_index``: those asked for, then what ``given`` has of their runs'
-        other exits.
+    series : one row per series, with its ``{level}_index`` and ``row_noise`` (relative sd of one raw row about the
+        curve): those asked for, then what ``given`` has of their runs' other exits.
     known, known_code : binned rows with losses, and the series of each; ``from_given`` (series,): whether a series has
         them from ``given`` and not from the fit.
     layout, data : as the problem's, for rows ahead, the discrepancy's knots continued to all rows.
@@ -76,6 +76,7 @@ def asked(
     name_orders(problem, series, given)
     fill_sizes(problem, series)
     known, from_given = _known(problem, series, given, notes)
+    series["row_noise"] = noise_of(problem, series, known, from_given)
     schedules = _schedules(law, problem, at, given, declared, notes)
     extra = _members(problem, series, notes)
     layout, data = _reaching(problem, series, target, known)

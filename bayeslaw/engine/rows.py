@@ -112,7 +112,8 @@ def padded_rows(
     """Arrays (R, n) of the rows of every series, padded in both directions with rows that count nothing.
 
     ``code`` says to which series a row of ``bins`` belongs; ``axis`` is the column that noise and discrepancy are
-    functions of. Rows to forecast have no ``loss``, and get no ``log_y``.
+    functions of. Rows to forecast have no ``loss``, and get no ``log_y``. A bin whose ``spread`` is not known has the
+    ``row_noise`` of its series, if that is.
     """
     counts = np.bincount(code, minlength=len(series))
     shape = (bucket(len(series)), bucket(int(counts.max(initial=0))))
@@ -149,8 +150,11 @@ def padded_rows(
         rows |= stretches([schedules[run] for run in series["run"]], shape[0], segments, reference)
     if "n_eff" in bins:
         rows["log_y"] = fill(np.log(bins["loss"].to_numpy(float)), 0.0)
-        se2 = (bins["spread"] / bins["loss"]).to_numpy(float) ** 2 / bins["n_eff"].to_numpy(float)
-        rows["measured"] = fill(np.nan_to_num(se2), 0.0)
+        relative = (bins["spread"] / bins["loss"]).to_numpy(float)
+        if "row_noise" in series:
+            # one or two rows of a run do not tell their noise, which is no reason to take them for exact
+            relative = np.where(np.isnan(relative), series["row_noise"].to_numpy(float)[code], relative)
+        rows["measured"] = fill(np.nan_to_num(relative**2 / bins["n_eff"].to_numpy(float)), 0.0)
     n = np.log(series["n_params"].to_numpy(float)) - reference["log_n"] if reference["log_n"] else np.zeros(len(series))
     rows["log_n"] = np.concatenate([n, np.zeros(shape[0] - len(series))])
     for level in levels:

@@ -7,6 +7,7 @@ import pytest
 from bayeslaw import Runs, load_card
 from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.levels import MOST_MEMBERS
+from bayeslaw.engine.question import asked
 from bayeslaw.engine.series import row_noise
 from bayeslaw.errors import FitError
 
@@ -73,6 +74,23 @@ def test_noise_of_a_row_against_its_closed_form():
     few = bins.assign(count=[50, 50, 4, 6, 1, 5])
     assert np.isnan(row_noise(few, code, np.full(3, np.nan))).all()
     assert np.isnan(row_noise(bins.assign(spread=np.nan), code)).all()
+
+
+def test_a_row_that_stands_alone_is_as_noisy_as_those_of_other_runs(toy_frame):
+    """A run of which two rows are known, fitted beside long logs or given to a forecast, and one alone."""
+    few = toy_frame[toy_frame["run"] == "c4-3e+08"].iloc[40:42].assign(run="few")
+    problem = assemble(CARD, Runs.from_frame(pd.concat([toy_frame, few])), max_bins=8)
+    usual = np.median(problem.series["row_noise"])
+    np.testing.assert_allclose(problem.data["rows"]["measured"][6, :2], usual**2)
+    assert usual == pytest.approx(0.004, rel=0.2)
+    problem = assemble(CARD, Runs.from_frame(toy_frame), max_bins=8)
+    rows = Runs.from_frame(few.drop(columns="loss"), need_loss=False)
+    question, _ = asked(problem, rows, Runs.from_frame(few), {}, [])
+    told = question.rows(question.known, question.known_code, question.series, problem.segments)
+    np.testing.assert_allclose(told["measured"][0, :2], np.median(problem.series["row_noise"]) ** 2)
+    # where no run has rows enough, nothing is measured: the misfit takes it all
+    sparse = toy_frame.groupby("run").head(2)
+    assert not assemble(CARD, Runs.from_frame(sparse), max_bins=8).data["rows"]["measured"].any()
 
 
 def test_reference_is_the_geometric_mean(toy_runs):
