@@ -63,6 +63,9 @@ def test_rows_hold_every_bin_once(problem):
     np.testing.assert_allclose(loss, np.sort(problem.bins["loss"]))
     for name in ("n_params", "tokens"):
         np.testing.assert_array_equal(np.sort(rows["x"][name][rows["mask"]]), np.sort(problem.bins[name]))
+    bins = problem.bins
+    measured = (bins["spread"] / bins["loss"]) ** 2 / bins["n_eff"]
+    np.testing.assert_allclose(np.sort(rows["measured"][rows["mask"]]), np.sort(measured))
 
 
 def test_padding_counts_nothing(problem):
