@@ -39,7 +39,7 @@ import bayeslaw as bl
 from bayeslaw.cards import load_card
 from bayeslaw.plan.candidates import candidates
 from bayeslaw.plan.misfit import Held, Misfit, Places
-from bayeslaw.plan.next_runs import strayed
+from bayeslaw.plan.strayed import moments
 from bayeslaw.plan.surface import Surface
 
 #: shares of a sub-pool's compute; sub-pools of a corpus, the share of the pool in each, and random orders of each
@@ -122,7 +122,7 @@ class Replay:
                 return self.error(bought)
             surface, held = now or self.held(bought)
             runs = candidates(surface.fit, self.table.loc[left], {None: surface}, DRAWS)
-            joint, runs = strayed(held, self.at, None, self.curve(surface), runs)
+            joint = moments(held, self.at, None, self.curve(surface), runs)
             chosen = sorted(joint.within(runs.cost, budget, by), key=lambda i: runs.cost[i])
             chosen = chosen[: max(2, len(bought) // 4)]
             if not chosen:

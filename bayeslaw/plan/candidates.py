@@ -33,7 +33,6 @@ class Candidates:
     log_loss : (S, c) log loss that each draw's surface expects.
     noise : (c,) sd of a run's log loss about the surface, its size's shift left out; root mean square of the draws.
     block : (c,) candidates of the same block share their size's shift, whose sd is ``shift``.
-    misfit : (c, c) covariance of what the law misses at the candidates beyond ``log_loss``; None: nothing.
     """
 
     frame: pd.DataFrame
@@ -41,7 +40,6 @@ class Candidates:
     noise: np.ndarray
     block: np.ndarray
     shift: float
-    misfit: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frame)

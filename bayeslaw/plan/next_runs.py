@@ -13,22 +13,22 @@ from bayeslaw.data.runs import Runs
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
+from bayeslaw.plan import strayed
 from bayeslaw.plan.budget import Rates, parse_budget, settled
-from bayeslaw.plan.candidates import Candidates, candidates, group_names, of_target, read_table, unknown_groups
+from bayeslaw.plan.candidates import Candidates, candidates, of_target, read_table, unknown_groups
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.design import Joint, exhaustive, greedy, paid
 from bayeslaw.plan.limits import SIZES, Limits
-from bayeslaw.plan.misfit import Held, Misfit, Places
+from bayeslaw.plan.misfit import Held, Misfit
 from bayeslaw.plan.optimum import favoured
 from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
 from bayeslaw.plan.value import Waste, by_the_fit_alone, saving, waste
 
 #: draws over which variances and values are averaged
-DRAWS = 1000
-#: outcomes imagined per draw, by the search among many sets and by the estimate that decides and is told: with 64 what
-#: chance makes of a saving is about 1e-5 of the big run
-SEARCHED, DECIDING = 4, 64
+DRAWS = 2000
+#: outcomes imagined per draw, by the search among many sets and by the estimate that decides and is told
+SEARCHED, DECIDING = 2, 32
 DEFAULT_MISFIT = Misfit()
 
 
@@ -165,9 +165,11 @@ def next_runs(
     target = np.log(surface.loss(at["n_params"], at["tokens"], at["recurrence"]))
     if held is None:
         joint = Joint.of(target, runs.log_loss, runs.covariance())
+        wasted = waste(surface, cost, bound, big)
     else:
-        joint, runs = strayed(held, pd.DataFrame([at]), group, target, runs)
-    wasted = waste(surface, cost, bound, big)
+        joint = strayed.moments(held, pd.DataFrame([at]), group, target, runs)
+        wasted, strays = strayed.waste(held, surface, cost, bound, big, strayed.places_of_runs(held, runs), seed)
+        runs = replace(runs, log_loss=runs.log_loss + strays)
     worth = _Worth(wasted, runs, big, seed, SEARCHED)
     if by == "variance":
         quick = search == "greedy"
@@ -205,24 +207,6 @@ def next_runs(
         small,
         tuple(notes),
     )
-
-
-def strayed(
-    held: Held, at: pd.DataFrame, group: str | None, target: np.ndarray, runs: Candidates
-) -> tuple[Joint, Candidates]:
-    """Joint moments with the misfit, and the candidates with it.
-
-    ``at`` : the targets, (t) rows of n_params, tokens and recurrence, of ``group``; ``target`` (S, t) the law's log
-    losses there. What the fitted runs tell of the misfit under a draw moves that draw's log losses.
-    """
-    own = [held.group(group)] * len(at)
-    theirs = [held.group(g) for g in group_names(runs.frame)]
-    columns = ["n_params", "tokens", "recurrence"]
-    both = pd.concat([at.reindex(columns=columns).fillna({"recurrence": 1.0}), runs.frame[columns]])
-    mean, covariance = held.beyond(Places.of(both.assign(group=[*own, *theirs])))
-    t = len(at)
-    moved = replace(runs, log_loss=runs.log_loss + mean[:, t:], misfit=covariance[t:, t:])
-    return Joint.of(target + mean[:, :t], moved.log_loss, runs.covariance(), covariance), moved
 
 
 def _of_groups(fit: Fit, group: str | None, frame: pd.DataFrame) -> list[str]:

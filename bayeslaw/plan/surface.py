@@ -5,6 +5,7 @@ All in numpy, for a plan asks for a few million losses and no gradient. The law'
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,7 @@ from bayeslaw.laws.base import Law
 #: what a plan can choose, or derive from what it chooses
 CHOICES = {"n_params", "tokens", "recurrence", "n_params_once", "n_params_recurrent"}
 #: what a plan's seed is spent on beside new members of levels
-NOISE, MISFIT, OUTCOMES = "noise of one run", "law under a misfit", "outcomes imagined"
+NOISE, MISFIT, STRAYED, OUTCOMES = "noise of one run", "law under a misfit", "misfit itself", "outcomes imagined"
 
 
 def stream(seed: int, use: str) -> np.random.Generator:
@@ -208,15 +209,22 @@ class Surface:
             return 1.0 if recurrence != 1 else 0.0
         if self._share_given is not None:
             return self._share_given
+        if self._by_loops is None:
+            return 1.0
+        loops, shares = self._by_loops
+        return float(np.interp(np.log(recurrence), np.log(loops), shares))
+
+    @functools.cached_property
+    def _by_loops(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Recurrences of the runs, and the median share inside the loop at each; None if the runs do not say it."""
         bins: Any = self.problem.bins
         if not {"n_params_once", "n_params_recurrent", "recurrence"} <= set(bins):
-            return 1.0
+            return None
         part = bins["n_params_recurrent"] / (bins["n_params_once"] + bins["n_params_recurrent"])
         by = part.groupby(bins["recurrence"]).median()
-        loops = by[by.index > 1]
-        if not len(loops):
-            return float(by.iloc[0])
-        return float(np.interp(np.log(recurrence), np.log(loops.index.to_numpy(float)), loops.to_numpy(float)))
+        # of a model that is passed once no parameter need be called looped
+        loops = by[by.index > 1] if (by.index > 1).any() else by.iloc[:1]
+        return loops.index.to_numpy(float), loops.to_numpy(float)
 
     def unrolled(self, n_params: Any, recurrence: float) -> Any:
         """N_once + r N_rec: the parameters that a token's forward pass multiplies with."""

@@ -47,3 +47,29 @@ def made_fit():
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def law_of():
+    """Loss of a table's rows by a law that is known, nats per token."""
+    return lambda frame: 1.8 + 480 / frame["n_params"] ** 0.35 + 2100 / frame["tokens"] ** 0.37
+
+
+@pytest.fixture(scope="session")
+def fit_of():
+    """``fit_of(frame, draws)``: a fit that knows its noise, 0.5 % in a nearly Gaussian Student-t, and no law yet."""
+    from bayeslaw.cards import load_card
+    from bayeslaw.data.runs import Runs
+    from bayeslaw.engine.assemble import assemble
+    from bayeslaw.fit import Fit
+
+    card = load_card({"name": "plain", "extends": "chinchilla", "law": "chinchilla", "offset": {"size": False}})
+
+    def make(frame, draws=400):
+        problem = assemble(card, Runs.from_frame(frame.assign(run=[f"r{i}" for i in range(len(frame))])))
+        z = np.zeros((1, draws, problem.layout.dim))
+        at = problem.layout.coordinate_names().index("noise:nu")
+        z[..., at] = (np.log(200.0) - problem.data["prior"]["loc"][at]) / problem.data["prior"]["scale"][at]
+        return Fit(card, problem, z, {}, {"seed": 0})
+
+    return make

@@ -15,35 +15,18 @@ from bayeslaw.plan.misfit import Held, Misfit, Places
 from bayeslaw.plan.next_runs import next_runs
 from bayeslaw.plan.surface import Surface
 
-CARD = {"name": "plain", "extends": "chinchilla", "law": "chinchilla", "offset": {"size": False}}
-
-
-def fit_of(frame, draws=400):
-    """A fit that knows its noise exactly, 0.5 % in a nearly Gaussian Student-t, and of the law nothing."""
-    card = load_card(CARD)
-    runs = Runs.from_frame(frame.assign(run=[f"r{i}" for i in range(len(frame))]))
-    problem = assemble(card, runs)
-    z = np.zeros((1, draws, problem.layout.dim))
-    at = problem.layout.coordinate_names().index("noise:nu")
-    z[..., at] = (np.log(200.0) - problem.data["prior"]["loc"][at]) / problem.data["prior"]["scale"][at]
-    return Fit(card, problem, z, {}, {"seed": 0})
-
 
 def grid():
     n, per = np.meshgrid(np.geomspace(1e7, 1e9, 5), [5.0, 20.0, 80.0], indexing="ij")
     return pd.DataFrame({"n_params": n.ravel(), "tokens": (n * per).ravel()})
 
 
-def law_of(frame):
-    return 1.8 + 480 / frame["n_params"] ** 0.35 + 2100 / frame["tokens"] ** 0.37
-
-
 def test_matern_against_its_formula_and_groups_apart():
     places = Places(np.array([[0.0, 0, 0], [3.0, 4.0, 0], [0, 0, 0]]), np.array(["a", "a", "b"], object))
     k = Misfit(0.1, 2.0).covariance(places, places)
-    r = np.sqrt(3) * 5 / 2
+    r = np.sqrt(5) * 5 / 2
     assert np.allclose(np.diag(k), 0.01)
-    assert k[0, 1] == pytest.approx(0.01 * (1 + r) * np.exp(-r))
+    assert k[0, 1] == pytest.approx(0.01 * (1 + r + r**2 / 3) * np.exp(-r))
     assert k[0, 2] == 0
     with pytest.raises(PlanError, match="above 0"):
         Misfit(scale=0.0)
@@ -66,7 +49,7 @@ def test_a_law_that_knows_no_sizes_is_refused_before_its_misfit_is_asked(misfit)
         Held(fit, Misfit())
 
 
-def test_beyond_is_gaussian_conditioning_on_each_draws_residuals():
+def test_beyond_is_gaussian_conditioning_on_each_draws_residuals(fit_of, law_of):
     frame = grid()
     frame["loss"] = law_of(frame)
     held = Held(fit_of(frame), Misfit(0.05, 3.0), 200)
@@ -88,7 +71,7 @@ def test_beyond_is_gaussian_conditioning_on_each_draws_residuals():
     assert np.allclose(mean, expected, atol=0.002)
 
 
-def test_doubt_far_off_is_as_large_as_the_errors_are():
+def test_doubt_far_off_is_as_large_as_the_errors_are(fit_of, law_of):
     """Losses drawn from the model: errors in units of what is said of them have mean square 1, else far more."""
     rng = np.random.default_rng(3)
     frame, target = grid(), pd.DataFrame({"n_params": [7e9], "tokens": [1.4e11]})
@@ -116,7 +99,7 @@ def test_doubt_far_off_is_as_large_as_the_errors_are():
     assert np.mean(naive) > 5
 
 
-def test_runs_near_the_target_tell_more_of_it_than_cheap_ones_far_off():
+def test_runs_near_the_target_tell_more_of_it_than_cheap_ones_far_off(fit_of, law_of):
     frame = grid()
     fit = fit_of(frame.assign(loss=law_of(frame)))
     asked = pd.DataFrame({"run": ["far", "near"], "n_params": [1.5e7, 2e9], "tokens": [3e8, 4e10]})
@@ -185,7 +168,7 @@ def test_every_card_that_can_be_planned_with_has_a_misfit(made_fit, card):
     assert variance[1] == pytest.approx(0.08**2, rel=1e-3)
 
 
-def test_a_fit_of_curves_has_its_misfit_at_their_ends():
+def test_a_fit_of_curves_has_its_misfit_at_their_ends(law_of):
     steps = np.tile(np.geomspace(1e9, 4e10, 30), 4)
     frame = pd.DataFrame({"run": np.repeat(list("abcd"), 30), "n_params": np.repeat([1e8, 2e8, 4e8, 8e8], 30)})
     frame["tokens"] = steps

@@ -28,6 +28,11 @@ def table():
     return pd.DataFrame(rows)
 
 
+def with_one_near():
+    """The pilots, and one of a hundredth of 1e24 FLOP, near enough to tell of its best size."""
+    return pd.concat([table(), pd.DataFrame([{"run": "1e22/5", "n_params": (1e22 / 30) ** 0.5, "flops": 1e22}])])
+
+
 def test_variance_left_is_that_of_gaussian_conditioning():
     rng = np.random.default_rng(0)
     mix = rng.standard_normal((3, 5))
@@ -127,14 +132,14 @@ def test_none_is_said_when_none_is_worth_it_and_runs_when_they_are(made_fit):
     small = next_runs(made_fit(spread=0.02), table(), 1e21, budget=1e21, rates=rates("h100", price=2.0))
     assert small.chosen == ()
     assert "none" in str(small)
-    large = next_runs(fit, table(), 1e26, rates=rates("h100", price=2.0))
+    large = next_runs(fit, with_one_near(), 1e24, rates=rates("h100", price=2.0))
     assert large.chosen
     assert large.net > 0
     assert large.cost == pytest.approx(large.frame.loc[large.frame["chosen"], "flops"].sum())
     assert "in money" in str(large)
     assert 0 < large.reduction < 1
     assert large.saving <= large.mistake * 1.05
-    alone = next_runs(fit, table().iloc[[-1]], 1e26, by="variance")
+    alone = next_runs(fit, table().iloc[[-1]], 1e24, by="variance")
     assert alone.frame["saving"].to_list() == [alone.saving]
 
 
@@ -201,7 +206,7 @@ def test_none_has_its_true_reason(made_fit):
     assert "more than the budget" in str(next_runs(fit, table(), 1e26, budget=1e3, by="variance"))
     idle = next_runs(made_fit(spread=0.0), table(), 1e24)
     assert "Next runs: none. No candidate saves what it costs." in str(idle)
-    rich = next_runs(fit, table(), 1e26)
+    rich = next_runs(fit, with_one_near(), 1e24)
     worth = rich.frame.loc[rich.frame["net"] > 0, "run"].to_list()
     assert worth
     frame = rich.frame.assign(net=np.where(rich.frame["flops"] > 1e19, rich.frame["net"], -1e18), chosen=False)
