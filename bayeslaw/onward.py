@@ -173,8 +173,8 @@ def ahead(
             raise DataError(f"There is no run {name!r} in {source}: {some}.")
     out, reached = [], []
     for name in wanted:
-        # of a looped run's losses at one time, the total comes last, or else the last exit
-        mine = frame[frame["run"] == name].sort_values([c for c in (axis, "exit_step") if c in frame])
+        # of a looped run's losses the total comes last, or else the last exit, whichever was logged last of all
+        mine = frame[frame["run"] == name].sort_values([c for c in ("exit_step", axis) if c in frame])
         last = float(mine[axis].max())
         if not last < target:
             reached.append(f"{name} is at {_count(last, axis)}")

@@ -1,5 +1,8 @@
 """Which card a log is given, and the rows ahead of it."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +51,23 @@ def test_looped_runs_get_looped_laws():
     assert bl.suggest(bl.Runs.from_frame(base.assign(exit_step=1))).model == "looped-stepwise"
     parts = base.assign(n_params_once=5e7, n_params_recurrent=5e7)
     assert bl.suggest(bl.Runs.from_frame(parts)).model == "iso-depth"
+
+
+@pytest.mark.parametrize("rows", [66, 83])
+@pytest.mark.parametrize(("total", "exit_step"), [(True, np.nan), (False, 4.0)])
+def test_rows_ahead_are_of_the_total_loss_or_the_last_exit_however_often_each_was_logged(rows, total, exit_step):
+    step, parts = np.arange(1.0, rows + 1) * 100, []
+    for exits, every in ((1, 1), (2, 1), (4, 5 - 4 * total), (np.nan, 5)):
+        mine = step[::-every][::-1] if total else step[::every]
+        if total or exits == exits:
+            parts.append(pd.DataFrame({"run": "a", "step": mine, "tokens": mine * 997_376, "exit_step": exits}))
+    frame = pd.concat(parts, ignore_index=True).assign(loss=lambda f: 2 + 30 / f["step"] ** 0.5, recurrence=4.0)
+    runs = bl.Runs.from_frame(frame)
+    layout = SimpleNamespace(likelihood="curves")
+    fit = cast(Any, SimpleNamespace(problem=SimpleNamespace(bins=runs.bins(max_bins=12).frame, layout=layout)))
+    for source in (runs, fit):
+        found = bl.ahead(source, tokens=2 * frame["tokens"].max(), rows=3)
+        assert found.get("exit_step", pd.Series([np.nan] * 3)).tolist() == pytest.approx([exit_step] * 3, nan_ok=True)
 
 
 def test_what_is_known_of_the_rate_is_said():
