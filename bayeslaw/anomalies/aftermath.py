@@ -132,7 +132,7 @@ def past_events(runs: Runs, events: pd.DataFrame) -> Runs:
     drop = np.zeros(len(frame), bool)
     name, step = labels(runs), frame["step"].to_numpy(float)
     for e in events.to_dict(orient="records"):
-        if e["kind"] in ("point", "spike", "malignant_spike", "nonfinite", "frozen", "variance"):
+        if e["kind"] in ("point", "spike", "malignant_spike", "frozen", "variance"):
             drop |= (name == e["run"]) & (step >= e["start_step"]) & (step <= e["end_step"])
     from bayeslaw.data.runs import Runs
 

@@ -109,7 +109,7 @@ class Bank:
         st.pair_slope = np.where(alarm[:, None], 0.0, st.pair_slope)
         moved = self._events(alarm, z, residual, residual if pair is None else pair["mean"], tolerance)
         calm = (st.active == 0) & ~moved
-        self._learn(residual, scale, own_z, ahead, calm, first, loss)
+        self._learn(residual, scale, own_z, ahead, calm, first, loss, hop)
         if pair is not None:
             contrast.learn(st, pair, calm, hop)
         if moved.any():
@@ -145,7 +145,7 @@ class Bank:
 
     def _learn(
         self, residual: np.ndarray, scale: np.ndarray, z: np.ndarray, ahead: np.ndarray, calm: np.ndarray,
-        first: np.ndarray, loss: np.ndarray,
+        first: np.ndarray, loss: np.ndarray, hop: np.ndarray,
     ) -> None:  # fmt: skip
         st = self.state
         st.typical += (np.abs(residual) - st.typical) * 0.06
@@ -156,7 +156,11 @@ class Bank:
             st.usual,
             residual,
             loose,
-            baseline.gain(np.minimum(st.age, st.steady), baseline.OWN_MEMORY, baseline.OWN_SHARE),
+            baseline.gain(
+                np.minimum(np.minimum(st.age, st.steady), baseline.even(hop, st.usual)),
+                baseline.OWN_MEMORY,
+                baseline.OWN_SHARE,
+            ),
             baseline.OWN_DAMPING,
         )
         st.level = np.where(first, loss, np.where(calm, level, ahead))

@@ -21,6 +21,14 @@ OWN_MEMORY, CONTRAST_MEMORY = 200.0, 200.0
 CLIP = 3.0
 #: rows in which the filter follows anything
 LOOSE = 25
+#: a run's rows count for as many as there would be at its present cadence since its start, with this much room: where
+#: fewer rows are logged from some step on, as many rows as before would reach back to where the curve bent otherwise
+EVEN = 1.25
+
+
+def even(hop: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """(B,) most rows that count, from the last advance in log-steps and the running mean of them."""
+    return EVEN / np.maximum(np.minimum(hop, usual), 1e-12)
 
 
 def gain(rows: np.ndarray, memory: float, share: float) -> np.ndarray:

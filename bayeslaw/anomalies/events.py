@@ -29,6 +29,8 @@ KINDS: dict[str, str] = {
 HARMFUL = ("malignant_spike", "divergence", "level_up", "drift", "plateau", "nonfinite")
 #: of a spike nobody knows at its first rows whether it will be one that recovers
 _OPEN_SPIKE = "a spike", "Whether it recovers is not known yet: watch the next rows."
+#: of losses of NaN, after which finite ones came
+_OVER = "Finite losses came after it: check that they are where they were, or roll back to a checkpoint before it."
 _ADVICE = {
     "point": "Nothing to do unless it repeats.",
     "spike": "It has recovered; go on.",
@@ -115,6 +117,8 @@ def sentence(event: Event, whose: bool = True) -> str:
     name, advice = KINDS[event.kind], _ADVICE[event.kind]
     if event.open and event.kind == "spike":
         name, advice = _OPEN_SPIKE
+    if event.kind == "nonfinite" and not event.open:
+        advice = _OVER
     if event.kind == "missing_steps":
         what = f"{span}: no rows, against a cadence that never had such a gap."
     elif event.kind == "gradient":

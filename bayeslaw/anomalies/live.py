@@ -92,7 +92,7 @@ class Live:
             self.detectors = np.zeros(evidence.N_DETECTORS)
         moved = self._events(alarm, z, residual, residual if pair is None else pair[0], tolerance)
         calm = self.active == 0 and not moved
-        self._learn(residual, scale, own_z, ahead, calm, first, loss)
+        self._learn(residual, scale, own_z, ahead, calm, first, loss, hop)
         if pair is not None:
             self.siblings.learn(pair, loss, calm, self.usual, self.age)
         if moved:
@@ -148,14 +148,15 @@ class Live:
         return moved
 
     def _learn(self, residual: float, scale: float, z: float, ahead: float, calm: bool, first: bool,
-               loss: float) -> None:  # fmt: skip
+               loss: float, hop: float) -> None:  # fmt: skip
         """As ``Bank._learn``."""
         self.typical += (abs(residual) - self.typical) * 0.06
         if first:
             self.level = loss
         elif calm:
             loose = math.inf if self.age < baseline.LOOSE else max(scale, 0.8 * self.typical)
-            alpha = single.gain(min(self.age, self.steady), baseline.OWN_MEMORY, baseline.OWN_SHARE)
+            rows = min(self.age, self.steady, baseline.EVEN / max(min(hop, self.usual), 1e-12))
+            alpha = single.gain(rows, baseline.OWN_MEMORY, baseline.OWN_SHARE)
             self.level, self.slope = single.track(
                 self.slope, ahead, self.usual, residual, loose, alpha, baseline.OWN_DAMPING
             )

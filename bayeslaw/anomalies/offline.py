@@ -98,10 +98,11 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
             f"logged step by step."
         )
     siblings = align(curves)
-    trackers, rows, hard = _pass(curves, law, siblings, rate, nonfinite(runs))
+    broken, left_behind = nonfinite(runs)
+    trackers, rows, hard = _pass(curves, law, siblings, rate, broken)
     add_tokens(rows, runs)
     events = attributed([event for name in curves for event in trackers[name]], siblings)
-    events += rewinds(runs) + gradients(runs, rate)
+    events += left_behind + rewinds(runs) + gradients(runs, rate)
     events.sort(key=lambda e: (list(curves).index(e.run) if e.run in curves else -1, e.start_step))
     table = pd.DataFrame([e.record() for e in events], columns=list(COLUMNS))
     found = [

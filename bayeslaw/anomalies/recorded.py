@@ -35,15 +35,32 @@ def labels(runs: Runs) -> np.ndarray:
     return np.array([label_of(name, at) for name, at in zip(run, exits, strict=True)], object)
 
 
-def nonfinite(runs: Runs) -> dict[str, np.ndarray]:
-    """Steps (tokens, or FLOP, of a table without steps) of each curve's rows that were logged with NaN or infinity."""
+def nonfinite(runs: Runs) -> tuple[dict[str, np.ndarray], list[Event]]:
+    """Losses logged as NaN or infinity.
+
+    Returns
+    -------
+    Steps (tokens, or FLOP, of a table without steps) of each curve's rows that have one; and an event for each stretch
+    of them that the run left behind, for it went back and wrote those steps again.
+    """
     frame, axis = runs.frame, axis_of(runs)
     if runs.nonfinite is None or axis is None or not runs.nonfinite.any():
-        return {}
-    step = np.asarray(frame[axis], float)
-    bad = runs.nonfinite & np.isfinite(step)
-    label = labels(runs)[bad]
-    return {name: np.sort(step[bad][label == name]) for name in dict.fromkeys(label)}
+        return {}, []
+    step, label = np.asarray(frame[axis], float), labels(runs)
+    bad, finite = runs.nonfinite & np.isfinite(step), np.isfinite(np.asarray(frame["loss"], float))
+    steps: dict[str, np.ndarray] = {}
+    events: list[Event] = []
+    for name in dict.fromkeys(label[bad]):
+        at = np.flatnonzero((label == name) & (bad | finite) & np.isfinite(step))
+        # the least step that a row with a loss has later on
+        ahead = np.minimum.accumulate(np.where(finite[at], step[at], np.inf)[::-1])[::-1]
+        gone = bad[at] & (ahead <= step[at])
+        steps[name] = np.sort(step[at][bad[at] & ~gone])
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]]).astype(int)))
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            start, end = float(step[at][first:last].min()), float(step[at][first:last].max())
+            events.append(plain(name, "nonfinite", start, end, start, False))
+    return steps, events
 
 
 def add_tokens(rows: Mapping[str, pd.DataFrame], runs: Runs) -> None:

@@ -8,7 +8,7 @@ import click
 
 from bayeslaw.cli.common import talk
 from bayeslaw.cli.guard import BAD_NEWS, say
-from bayeslaw.cli.output import cell, draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of
+from bayeslaw.cli.output import UNITS, cell, draw, drawable, emit_json, emit_table, emit_text, json_option, rows_of
 from bayeslaw.cli.reading import Reading, named, reading_options
 
 #: columns of the table that a person reads
@@ -82,7 +82,7 @@ def anomalies(
     ends = [] if end is None else _ends(found, end, checkpoint, only)
     if as_json:
         emit_json(
-            "anomalies", ["loss"], rate_per_10000=rate, events=rows_of(frame), alignment=rows_of(found.alignment),
+            "anomalies", _units(runs), rate_per_10000=rate, events=rows_of(frame), alignment=rows_of(found.alignment),
             hard_batches=rows_of(found.hard_batches), notes=list(found.notes),
             aftermath=[a.record() for a in ends],
         )  # fmt: skip
@@ -98,6 +98,20 @@ def anomalies(
         talk(f"drew {plot}")
     if frame.shape[0] > 0:
         ctx.exit(BAD_NEWS)
+
+
+def _units(runs: Any) -> dict[str, str]:
+    """Units of what is answered; a ``gradient`` event's ``expected`` and ``loss`` are gradient norms."""
+    from bayeslaw.anomalies.recorded import axis_of
+
+    steps = UNITS[axis_of(runs) or "step"]
+    nats = ("loss", "expected", "magnitude", "severity", "severity_lo90", "severity_hi90", "go_on", "roll_back")
+    return {
+        **dict.fromkeys(nats, UNITS["loss"]), "magnitude_sd": "sd of healthy noise",
+        "own_sd": "sd of the run's own noise", "evidence": "log10",
+        **dict.fromkeys(("start_step", "peak_step", "end_step", "seen_at", "step"), steps),
+        "rate_per_10000": "false alarms per 10,000 steps", "tokens_lost": UNITS["tokens"],
+    }  # fmt: skip
 
 
 def _curves_of(runs: Any, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -93,3 +93,13 @@ def test_an_event_of_one_sibling_is_not_mirrored(make_family):
         mine[600:640] += height
         steps = run(Bank(1, 2), mine, x[:, :1], loss[:, None, 1:])
         assert any(s.alarm[0] for s in steps[600:640]), height
+
+
+def test_a_log_that_turns_coarser_raises_no_shifts():
+    """Every step, then every tenth: 200 rows now reach back to where the curve was much steeper."""
+    rng, streams, alarms = np.random.default_rng(0), 20, 0
+    bank = Bank(streams)
+    for step in [*range(1, 2501), *range(2510, 6001, 10)]:
+        loss = 2 + 8 * (step + 20.0) ** -0.35 + 0.01 * rng.standard_normal(streams)
+        alarms += int(bank.step(loss, np.full(streams, float(step))).alarm.sum())
+    assert alarms <= 1

@@ -227,3 +227,23 @@ def test_rows_of_other_metrics_are_no_losses_of_nan(make_family, found):
     table = pd.concat([frame, between]).sort_values("step", ignore_index=True)
     told = found(table).frame
     assert told[["kind", "start_step", "end_step"]].to_numpy().tolist() == [["nonfinite", 398.0, 400.0]]
+
+
+def test_nan_that_a_restart_wrote_again_is_one_event_of_the_past(make_family, found):
+    """A crash in NaN at 320, resumed from 250: a stream tells of it once, and so does the table."""
+    frame = make_family(1, 500)
+    first = frame[frame["step"] <= 320].copy()
+    first.loc[first["step"] > 300, "loss"] = np.nan
+    told = found(pd.concat([first, frame[frame["step"] > 250]], ignore_index=True)).frame
+    broken = told[told["kind"] == "nonfinite"]
+    assert broken[["start_step", "end_step", "open"]].to_numpy().tolist() == [[301.0, 320.0, False]]
+    assert "Finite losses came after it" in broken["message"].iloc[0]
+    assert (told["kind"] == "rewind").sum() == 1
+
+
+def test_nan_that_was_resumed_from_just_before_it_is_over(make_family, found):
+    frame = make_family(1, 500)
+    first = frame[frame["step"] <= 320].copy()
+    first.loc[first["step"] > 300, "loss"] = np.nan
+    told = found(pd.concat([first, frame[frame["step"] > 300]], ignore_index=True)).frame
+    assert told[["kind", "start_step", "end_step", "open"]].to_numpy().tolist() == [["nonfinite", 301.0, 320.0, False]]

@@ -100,6 +100,8 @@ def test_command(frame, tmp_path):
     done = CliRunner().invoke(command, [str(path), "--json"])
     document = json.loads(done.stdout)
     assert document["schema"] == "bayeslaw.anomalies/1"
+    assert document["units"]["severity"] == document["units"]["loss"] == "nats per token"
+    assert document["units"]["start_step"] == "optimizer steps"
     assert [e["kind"] for e in document["events"]] == ["spike"]
     assert {row["sibling"] for row in document["alignment"]} == {"r0", "r1"}
 
