@@ -97,13 +97,16 @@ class Monitor:
         for name, stream in self._streams.items():
             said = []
             if stream.late >= least:
-                said.append(f"{stream.late:,} rows came with another loss, or late, at steps judged before.")
+                said.append(
+                    f"{stream.late:,} rows came late, or again with another loss, at steps that had been judged, and "
+                    f"were passed over."
+                )
             if stream.rewinds >= OFTEN:
-                said.append(f"It went back {stream.rewinds:,} times.")
+                said.append(f"{stream.rewinds:,} times it went back to an earlier step.")
             if said:
                 out[name] = (
-                    f"Run {name!r}: {' '.join(said)} The first row of a step counts. If several processes write this "
-                    f"log, log one of them, or give each a name of its own in the column run."
+                    f"Run {name!r}: {' '.join(said)} If several processes write this log, log one of them, or give "
+                    f"each a name of its own in the column run."
                 )
         return out
 

@@ -115,7 +115,7 @@ def test_rows_of_several_ranks_in_one_log_are_remarked_on(make_family):
     rows = make_family(2, 60).sort_values(["step", "run"]).assign(run="a").to_dict(orient="records")
     monitor = Monitor()
     monitor.feed(rows)
-    assert "60 rows came with another loss" in monitor.remarks()["a"]
+    assert "60 rows came late, or again with another loss" in monitor.remarks()["a"]
     assert "column run" in monitor.remarks()["a"]
     assert monitor.remarks(least=61) == {}
     assert Monitor.from_json(monitor.to_json()).remarks() == monitor.remarks()
