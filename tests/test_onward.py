@@ -50,7 +50,8 @@ def test_looped_runs_get_looped_laws():
     assert bl.suggest(bl.Runs.from_frame(base)).model == "looped-total"
     assert bl.suggest(bl.Runs.from_frame(base.assign(exit_step=1))).model == "looped-stepwise"
     parts = base.assign(n_params_once=5e7, n_params_recurrent=5e7)
-    assert bl.suggest(bl.Runs.from_frame(parts)).model == "iso-depth"
+    choice = bl.suggest(bl.Runs.from_frame(parts))
+    assert (choice.model, choice.together) == ("iso-depth", True)
 
 
 @pytest.mark.parametrize("rows", [66, 83])

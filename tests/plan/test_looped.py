@@ -1,10 +1,13 @@
 """Loops against parameters, where the answer is known from the law."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.looped import trade_off
+from bayeslaw.plan.surface import Surface
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +22,11 @@ def test_equal_parameters_loops_cost_tokens(fit):
     for row in found.itertuples():
         f = share[int(row.recurrence)]
         assert row.tokens == pytest.approx(1e22 / 6 / 1e9 / (1 - f + f * row.recurrence))
+
+
+def test_runs_that_never_loop_tell_the_share_that_would(fit):
+    bins = fit.problem.bins.assign(recurrence=1.0, n_params_once=7e7, n_params_recurrent=3e7)
+    assert Surface(replace(fit, problem=replace(fit.problem, bins=bins))).share(4.0) == pytest.approx(0.3)
 
 
 def test_equal_inference_loops_are_smaller_and_see_as_much(fit):

@@ -160,6 +160,12 @@ def test_coefficients_of_a_size_follow_the_slopes_of_the_fit(made_fit):
     assert closed_form(surface, SIX_N, 1e21, 2.0) is None
 
 
+def test_runs_measured_at_one_size_make_every_size_cost_the_same_multiple():
+    cost = measured_cost(np.full(5, 1e9), np.full(5, 1e10), np.full(5, 7.5e19))
+    assert cost.power == pytest.approx((7.5, 1.0))
+    assert cost.per_token(np.array([1e8, 4e9])) == pytest.approx([7.5e8, 3e10])
+
+
 def test_measured_costs_are_smooth_and_go_on_as_they_were_going():
     """Looped models of 20 effective layers: clusters of four sizes each, whose rest grows with the width."""
 
