@@ -69,6 +69,8 @@ class Company:
         if not known and not running:
             return
         mine, candidates = stream.curve(), []
+        if not len(mine.step):  # nothing but NaN for as long as is remembered
+            return
         low, high = mine.step[0] - 8, mine.step[-1] + 8
         for curve in known:
             inside = (curve.step >= low) & (curve.step <= high)

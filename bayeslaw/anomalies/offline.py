@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayeslaw.anomalies import evidence
 from bayeslaw.anomalies.bank import Bank
-from bayeslaw.anomalies.events import COLUMNS, Event
+from bayeslaw.anomalies.events import COLUMNS, Event, plain
 from bayeslaw.anomalies.naming import Row
 from bayeslaw.anomalies.noise import WARM_UP
 from bayeslaw.anomalies.recorded import add_tokens, axis_of, gradients, label_of, nonfinite, rewinds
@@ -99,6 +99,11 @@ def anomalies(runs: Runs, fit: Fit | None = None, *, rate: float = 1e-4) -> Anom
         )
     siblings = align(curves)
     broken, left_behind = nonfinite(runs)
+    # of runs that never had two finite losses, and so no curve
+    left_behind += [
+        plain(name, "nonfinite", float(at[0]), float(at[-1]), float(at[0]), True)
+        for name, at in broken.items() if name not in curves and len(at)
+    ]  # fmt: skip
     trackers, rows, hard = _pass(curves, law, siblings, rate, broken)
     add_tokens(rows, runs)
     events = attributed([event for name in curves for event in trackers[name]], siblings)

@@ -126,3 +126,13 @@ def test_one_restart_is_not_remarked_on(make_family):
     monitor = Monitor()
     monitor.feed([*rows, *({**row, "loss": row["loss"] + 0.01} for row in rows[30:])])
     assert monitor.remarks() == {}
+
+
+def test_a_run_of_nothing_but_nan_stops_no_monitor(make_family):
+    """There is no curve to look for siblings of, and the other runs are judged on."""
+    frame = make_family(3, 220)
+    frame.loc[(frame["run"] == "r1"), "loss"] = np.nan
+    monitor = Monitor()
+    events = monitor.feed(frame.sort_values(["step", "run"]).to_dict(orient="records"))
+    assert [(e.run, e.kind, e.start_step) for e in events] == [("r1", "nonfinite", 1.0)]
+    assert monitor.siblings("r0") == (("r2", 0),)

@@ -247,3 +247,13 @@ def test_nan_that_was_resumed_from_just_before_it_is_over(make_family, found):
     first.loc[first["step"] > 300, "loss"] = np.nan
     told = found(pd.concat([first, frame[frame["step"] > 300]], ignore_index=True)).frame
     assert told[["kind", "start_step", "end_step", "open"]].to_numpy().tolist() == [["nonfinite", 301.0, 320.0, False]]
+
+
+def test_runs_of_nothing_but_nan_are_told(make_family, found):
+    frame = make_family(3, 200)
+    frame.loc[(frame["run"] == "r1") | ((frame["run"] == "r2") & (frame["step"] > 1)), "loss"] = np.nan
+    told = found(frame).frame
+    assert told[["run", "kind", "start_step", "end_step", "open"]].to_numpy().tolist() == [
+        ["r1", "nonfinite", 1.0, 200.0, True],
+        ["r2", "nonfinite", 2.0, 200.0, True],
+    ]
