@@ -58,6 +58,7 @@ def test_what_the_user_says_stays(tmp_path, folder):
 
 def test_a_place_that_cannot_be_written_is_passed_over(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "file").chmod(0o700)
     environ = {"XDG_CACHE_HOME": str(tmp_path / "file")}
     keep_compiled(environ)
     assert DIR not in environ

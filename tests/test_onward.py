@@ -47,11 +47,11 @@ def test_the_card_follows_what_the_log_holds(runs, model, together):
 
 def test_looped_runs_get_looped_laws():
     base = table(3, sizes=True).frame.assign(recurrence=np.repeat([1, 2, 4], 40))
-    assert bl.suggest(bl.Runs.from_frame(base)).model == "looped-total"
-    assert bl.suggest(bl.Runs.from_frame(base.assign(exit_step=1))).model == "looped-stepwise"
     parts = base.assign(n_params_once=5e7, n_params_recurrent=5e7)
-    choice = bl.suggest(bl.Runs.from_frame(parts))
-    assert (choice.model, choice.together) == ("iso-depth", True)
+    stops = base.assign(exit_step=1)
+    for frame, model in ((base, "looped-total"), (stops, "looped-stepwise"), (parts, "iso-depth")):
+        choice = bl.suggest(bl.Runs.from_frame(frame))
+        assert (choice.model, choice.together) == (model, True)
 
 
 @pytest.mark.parametrize("rows", [66, 83])
