@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: rows between two looks for siblings, and running runs that are compared with at one look
 LOOK_EVERY, AT_ONCE = 100, 16
+#: what tells a finished run from one of its name that is running
+FINISHED = " (finished)"
 
 
 class Company:
@@ -47,7 +49,7 @@ class Company:
         """Losses and learning rates that the siblings of a stream had at a step of it by now, NaN for none."""
         losses, rates = [math.nan] * MOST, [math.nan] * MOST
         for k, (name, offset) in enumerate(stream.siblings):
-            loss_at, rate_at = self.finished.get(name) or self.running[name].known
+            loss_at, rate_at = self.running[name].known if name in self.running else self.finished[_bare(name)]
             there = loss_at.get(step + offset, math.nan)
             if math.isfinite(there):
                 losses[k], rates[k] = there, rate_at.get(step + offset, math.nan)
@@ -76,7 +78,8 @@ class Company:
             inside = (curve.step >= low) & (curve.step <= high)
             if inside.sum() > 30:
                 step = curve.step[inside]
-                candidates.append(Curve(curve.run, step, curve.loss[inside], step, of=curve.of))
+                name = curve.run + FINISHED if curve.run in self.running else curve.run
+                candidates.append(Curve(name, step, curve.loss[inside], step, of=curve.of))
         candidates += [s.curve() for s in running]
         for sibling in nearest(mine, candidates)[: MOST - len(stream.siblings)]:
             if self._owner(sibling.run) not in held:
@@ -84,7 +87,12 @@ class Company:
                 stream.siblings.append((sibling.run, sibling.offset))
 
     def _owner(self, name: str) -> str:
-        return self._curves[name].owner if name in self._curves else self.running[name].of
+        return self.running[name].of if name in self.running else self._curves[_bare(name)].owner
+
+
+def _bare(name: str) -> str:
+    """The name of a finished run in its own table."""
+    return name.removesuffix(FINISHED)
 
 
 def _curves(siblings: Runs) -> Iterator[tuple[str, str, pd.DataFrame]]:

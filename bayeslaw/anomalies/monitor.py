@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bayeslaw.anomalies import evidence
-from bayeslaw.anomalies.company import LOOK_EVERY, Company
+from bayeslaw.anomalies.company import FINISHED, LOOK_EVERY, Company
 from bayeslaw.anomalies.events import Event, plain
 from bayeslaw.anomalies.gradients import Gradients
 from bayeslaw.anomalies.recorded import label_of
@@ -229,7 +229,8 @@ class Monitor:
 
     def _restore(self, data: Mapping[str, Any]) -> None:
         self._gradients.restore(data["gradients"])
-        there = {*self._company.finished, *data["streams"]}
+        finished = self._company.finished
+        there = {*finished, *(name + FINISHED for name in finished), *data["streams"]}
         for name, saved in data["streams"].items():
             stream = self._streams[name] = Stream.from_json(name, self.rate, saved)
             stream.keep_siblings(there)

@@ -7,6 +7,7 @@ import pytest
 
 from bayeslaw.anomalies.monitor import Monitor
 from bayeslaw.anomalies.stream import REMEMBERED
+from bayeslaw.data.runs import Runs
 from bayeslaw.errors import DataError
 
 
@@ -136,3 +137,21 @@ def test_a_run_of_nothing_but_nan_stops_no_monitor(make_family):
     events = monitor.feed(frame.sort_values(["step", "run"]).to_dict(orient="records"))
     assert [(e.run, e.kind, e.start_step) for e in events] == [("r1", "nonfinite", 1.0)]
     assert monitor.siblings("r0") == (("r2", 0),)
+
+
+@pytest.mark.parametrize("seed", [1, 9])
+def test_an_earlier_attempt_of_the_same_name_is_a_run_of_its_own(make_family, seed):
+    """Of the same batches it is a sibling; of others it is none, and no rows of it stand in for the running run's."""
+    now = make_family(2, 700, seed=1)
+    now.loc[(now["run"] == "r1") & (now["step"] > 500), "loss"] += 0.05
+    before = make_family(2, 700, seed=seed, own=0.003)
+    monitor = Monitor(siblings=Runs.from_frame(before))
+    rows = now.sort_values(["step", "run"]).to_dict(orient="records")
+    events = monitor.feed(rows[:900])
+    monitor = Monitor.from_json(json.loads(json.dumps(monitor.to_json())), Runs.from_frame(before))
+    events += [*monitor.feed(rows[900:]), *monitor.finish()]
+    names = {name for run in monitor.runs for name, _ in monitor.siblings(run)}
+    assert any(name.endswith(" (finished)") for name in names) == (seed == 1)
+    shift = [e for e in events if e.run == "r1"][-1]
+    assert (shift.kind, shift.start_step) == ("level_up", 501.0)
+    assert shift.siblings >= 1
