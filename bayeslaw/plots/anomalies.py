@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 POINTS, STRETCHES, NAMED = 4000, 600, 8
 #: size of the figure (inches) and of the events' words (points), and the height of a line of them
 SIZE, WORDS, LINE = (9.0, 5.4), 8, 12
+#: residuals beyond so many sd are drawn there
+CUT = 12
 _BAD = "#b3261e"
 
 
@@ -58,10 +60,10 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     off = fallen & (loss > high)
     set_axis(top.yaxis, (float(typical[0] - 0.1 * span), float(high)), log=False, large=False)
     set_axis(low.xaxis, (0.0, float(step[-1]) * 1.01), log=False, large=True)
-    bounded = np.clip(z, -12, 12)
+    bounded = np.clip(z, -CUT, CUT)
     low.plot(step[keep], bounded[keep], color=DATA, linewidth=0.5)
     low.axhspan(-1.645, 1.645, color=FORECAST, alpha=OBSERVED_ALPHA, linewidth=0)
-    low.set_ylim(-12.5, 12.5)
+    low.set_ylim(-CUT - 0.5, CUT + 0.5)
     for _, event in events.iterrows():
         left, right = float(event["start_step"]), float(event["end_step"])
         for ax in (top, low):
@@ -73,7 +75,8 @@ def plot_anomalies(found: Anomalies, run: str | None = None) -> Figure:
     title = fitted(lambda most: f"{shorten(name, most)}: {number}, {judged}{outside}", 50, 580, 9.5)
     top.set_title(title, fontsize=9.5, color=INK, loc="left", pad=6 + LINE * lines)
     top.set_ylabel(LABELS["loss"], fontsize=9.5, color=INK)
-    low.set_ylabel("residual (sd of noise)", fontsize=9.5, color=INK)
+    cut = f",\ncut off at {CUT}" if np.abs(z).max() > CUT else ""
+    low.set_ylabel(f"residual (sd of noise{cut})", fontsize=9.5, color=INK)
     low.set_xlabel(LABELS["step"], fontsize=9.5, color=INK)
     key(top, top.get_legend_handles_labels()[0], loc="lower left", fontsize=8.5)
     for ax in (top, low):
