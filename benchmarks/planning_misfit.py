@@ -1,11 +1,11 @@
-"""Scale and length of the law's misfit: which forecast best what costs more than anything fitted.
+"""Scale, length and smoothness of the law's misfit: which forecast best what costs more than anything fitted.
 
     python benchmarks/planning_misfit.py
 
 Three corpora (``CHOSEN_ON`` of ``planning_replay.py``). Of each the cheapest 20, 35, 50, 65 and 80 % of the runs are
 fitted, and all runs of more than twice the dearest's compute forecast: log score of a Gaussian in log loss with the
 forecast's mean and variance (law, misfit and a run's own noise), averaged over runs, splits and corpora. The row
-"none" is a law that holds everywhere.
+"none" is a law that holds everywhere; the last ones are of a misfit that is less smooth.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 from planning_replay import CHOSEN_ON, corpora
 from quick import PLAIN, quick_fit
 from report import write
+from scipy.spatial.distance import cdist
 
 import bayeslaw as bl
 from bayeslaw.cards import load_card
@@ -24,6 +25,14 @@ from bayeslaw.plan.surface import Surface
 
 SHARES, DRAWS = (0.2, 0.35, 0.5, 0.65, 0.8), 400
 GRID = [(s, m) for m in (2.3, 4.6, 9.2) for s in (0.02, 0.05, 0.08, 0.12, 0.2)]
+
+
+class Rough(Misfit):
+    """Matérn-3/2 in place of 5/2."""
+
+    def covariance(self, a: Places, b: Places) -> np.ndarray:
+        r = np.sqrt(3) * cdist(a.at, b.at) / self.length
+        return self.scale**2 * (1 + r) * np.exp(-r) * (a.group[:, None] == b.group[None])
 
 
 def scores(frame: pd.DataFrame, misfits: list[Misfit | None]) -> np.ndarray:
@@ -53,6 +62,7 @@ def scores(frame: pd.DataFrame, misfits: list[Misfit | None]) -> np.ndarray:
 
 def main() -> None:
     misfits: list[Misfit | None] = [None, *(Misfit(s, m) for s, m in GRID)]
+    misfits += [Rough(s, m) for s, m in GRID if m == 4.6 and 0.02 < s < 0.2]
     found = np.stack([scores(frame, misfits) for name, frame in corpora().items() if name in CHOSEN_ON], axis=1)
     best = int(found[:, :, 0].mean(axis=1).argmax())
     names = [n for n in corpora() if n in CHOSEN_ON]
@@ -63,6 +73,7 @@ def main() -> None:
     for i, (misfit, row) in enumerate(zip(misfits, found, strict=True)):
         told = " | ".join(f"{s:.2f}, {inside:.0%}, {e:.2f}" for s, inside, e in row)
         what = "none |" if misfit is None else f"{misfit.scale:g} | {misfit.length:g}"
+        what += ", rough" if isinstance(misfit, Rough) else ""
         star = " *" if i == best else ""
         lines.append(f"| {what} | {row[:, 0].mean():.2f}{star} | {told} |")
     write("misfit", lines)

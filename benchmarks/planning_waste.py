@@ -29,7 +29,7 @@ from bayeslaw.plan.value import Waste, waste
 
 DRAWS, SEEN = 600, "epochai, marin"
 MISFITS = [Misfit(0.05, 4.6), Misfit(), Misfit(0.12, 4.6), Misfit(0.2, 9.2)]
-AHEAD = {"to 0.6": (0.0, 0.6), "0.6-1.05": (0.6, 1.05), "1.05-1.6": (1.05, 1.6), "beyond": (1.6, 9.0)}
+AHEAD = {"to 0.6": (0.0, 0.6), "0.6-1.05": (0.6, 1.05), "1.05-1.6": (1.05, 1.6), "over 1.6": (1.6, 9.0)}
 
 
 def truths(parts: list[Any]) -> np.ndarray:

@@ -67,6 +67,8 @@ def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> A
 @click.option("--inference-tokens", callback=_numbers, metavar="D", help="Tokens served over the model's life.")
 @click.option("--cost", type=click.Choice(["measured", "6ND"]), default="measured", show_default=True,
               help="FLOP of a token.")  # fmt: skip
+@click.option("--misfit", type=click.FloatRange(min=0), default=0.0, metavar="SHARE",
+              help="How far losses stray from the law over a factor of a hundred: 0.08.")  # fmt: skip
 @seed_option
 @click.option("--plot", metavar="FILE", help="Draw the frontier and the regret (or P(target)), e.g. plan.png.")
 @json_option
@@ -83,6 +85,7 @@ def plan(
     price: float | None,
     devices: int | None,
     cost: str,
+    misfit: float,
     seed: int,
     plot: str | None,
     as_json: bool,
@@ -94,7 +97,7 @@ def plan(
     is 1 if no budget reaches the target, or if the fit cannot be trusted.
     """
     import bayeslaw
-    from bayeslaw.plan import Limits
+    from bayeslaw.plan import Limits, Misfit
     from bayeslaw.plan import plan as make
 
     if (flops is None) == (target_loss is None):
@@ -106,9 +109,11 @@ def plan(
     code = trusted(fit, path)
     how = {"group": group, "limits": limits, "cost": cost, "seed": seed}
     if target_loss is not None:
+        if misfit:
+            raise click.UsageError("--misfit goes with a budget: a target is told by the law alone.")
         _target(ctx, fit, target_loss, plot, as_json, rates=known, **how)
         ctx.exit(code)
-    found = make(fit, flops, rates=known, **how)
+    found = make(fit, flops, rates=known, misfit=Misfit(scale=misfit) if misfit else None, **how)
     if as_json:
         emit_plan(found)
     else:

@@ -13,18 +13,17 @@ from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.forecast import bounded
+from bayeslaw.plan import strayed
 from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, limited, plug_in, regret_curve, sensitivity
-from bayeslaw.plan.isoflop import sweeps
 from bayeslaw.plan.limits import SIZES, Limits
+from bayeslaw.plan.misfit import Misfit
 from bayeslaw.plan.optimum import least_budget, optimum
-from bayeslaw.plan.reach import Reach, reach_of, unseen
+from bayeslaw.plan.reach import Reach, additive, reach_of, unseen
 from bayeslaw.plan.surface import NOISE, Surface, stream
 
 QUANTITIES = ("n_params", "tokens", "recurrence", "tokens_per_param", "loss", "loss_observed")
-#: laws whose profiles' walls decide where the optimum goes, and from how many budgets on the runs could tell instead
-ADDITIVE, SWEEPS = ("chinchilla", "chinchilla-interaction"), 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -138,6 +137,7 @@ def plan(
     limits: Limits | Mapping[str, Any] | None = None,
     cost: str = "measured",
     recurrent_share: float | None = None,
+    misfit: Misfit | None = None,
     draws: int = 2000,
     seed: int = 0,
 ) -> Plan:
@@ -153,6 +153,8 @@ def plan(
     limits : see ``Limits``; a mapping of its fields will do.
     cost : ``"measured"`` FLOP per token where the runs have a flops column, or ``"6ND"``.
     recurrent_share : share of a looped model's parameters inside the loop; by default as in the runs.
+    misfit : how far losses stray from the law, as in ``next_runs``: a note then tells the interval of N* and the waste
+        that this leaves. All else is the law's own, as if it held everywhere.
     draws : posterior draws used, at most as many as the fit has.
     seed : of the draws of one run's noise, and of a new group.
 
@@ -185,13 +187,7 @@ def plan(
     else:
         budget, named = parse_budget(flops, rates)
         known = settled(rates, named)
-    if surface.law.name in ADDITIVE and surface.layout.likelihood == "points":
-        found = sweeps(surface.problem.bins, group)
-        if found >= SWEEPS:
-            notes.append(
-                f"The runs are sweeps at {found} budgets. Model isoflop lets every budget stray, and its intervals of "
-                "N* held where this model's were too narrow (benchmarks/planning.md)."
-            )
+    notes += additive(surface, told=misfit is not None)
     best = optimum(surface, price, budget, bound)
     reach = reach_of(surface, price)
     reach.refuse(budget, best.n_params, SIZES)
@@ -213,6 +209,8 @@ def plan(
     sizes = {name: float(at[name]) for name in ("n_params", "tokens")}
     notes.append(reach.say(target=target_loss, flops=budget, **sizes))
     notes += [*unseen(surface, choice.recurrence), *limited(surface, price, bound, budget, best)]
+    if misfit is not None:
+        notes.append(strayed.sentence(surface, price, bound, budget, choice.n_params, misfit, seed))
     # at the limit's own end it is the limit that was named
     edge = best.edge & ((best.n_params < bound.largest * 0.9) | (bound.largest >= SIZES[1]))
     if edge.any():

@@ -12,12 +12,15 @@ import pandas as pd
 from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.plan.costs import Cost, unrolled_of
+from bayeslaw.plan.isoflop import sweeps
 from bayeslaw.plan.surface import Surface
 
 #: less than this beyond the data is not worth a word, and more is hardly what was meant; decades
 LITTLE, FAR = 0.05, 4.0
 #: a run to buy further than this from the runs fitted in parameters or tokens is worth a word; decades
 ONE = 1.0
+#: laws whose profiles' walls decide where the optimum goes, and from how many budgets on the runs could tell instead
+ADDITIVE, SWEEPS = ("chinchilla", "chinchilla-interaction"), 3
 #: what the ranges are of, in words
 NAMES = {"flops": "compute", "n_params": "parameters", "tokens": "tokens"}
 
@@ -114,3 +117,23 @@ def unseen(surface: Surface, recurrence: float) -> list[str]:
         f"{recurrence:g} recurrent steps are outside those of the runs fitted{whose}, {low:g} to {high:g}. There the "
         "bands assume that the law goes on as it is."
     ]
+
+
+def additive(surface: Surface, told: bool) -> list[str]:
+    """What plans by a law whose terms of N and D add up owe their readers; ``told``: what a misfit leaves is said."""
+    if surface.law.name not in ADDITIVE:
+        return []
+    notes = []
+    found = sweeps(surface.problem.bins, surface.group) if surface.layout.likelihood == "points" else 0
+    if found >= SWEEPS:
+        notes.append(
+            f"The runs are sweeps at {found} budgets. Model isoflop lets every budget stray, and its intervals of N* "
+            "held where this model's were too narrow (benchmarks/planning.md)."
+        )
+    if not told:
+        notes.append(
+            "The intervals take the law to hold everywhere. Of budgets held back from public runs hardly any had its "
+            "best size within them (benchmarks/planning.md): misfit=Misfit() (--misfit 0.08) tells what is left where "
+            "losses stray from the law."
+        )
+    return notes

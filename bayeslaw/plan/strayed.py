@@ -12,11 +12,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.units import human
 from bayeslaw.plan.candidates import Candidates, group_names
 from bayeslaw.plan.costs import Cost
 from bayeslaw.plan.design import Joint
 from bayeslaw.plan.limits import Limits
-from bayeslaw.plan.misfit import Held, Places
+from bayeslaw.plan.misfit import Held, Misfit, Places
 from bayeslaw.plan.optimum import favoured, loss_at, recurrences_of, tokens_for
 from bayeslaw.plan.surface import STRAYED, Surface, stream
 from bayeslaw.plan.value import Waste, budgets_below, choices, wasted
@@ -68,6 +69,20 @@ def waste(
     frontier = np.minimum.accumulate(frontier, axis=1)
     there, log_n = out[mine]
     return Waste(sizes, wasted(there, frontier, shares), log_n), strays[:, len(loops) * len(n) :]
+
+
+def sentence(surface: Surface, cost: Cost, limits: Limits, flops: float, size: float, misfit: Misfit, seed: int) -> str:
+    """Where N* lies under a misfit, and what training ``size`` wastes of the budget, for a plan by the law alone."""
+    held = Held(surface.fit, misfit, surface.count, seed)
+    mine = Surface(surface.fit, surface.group, draws=surface.count, seed=seed, z=held.z)
+    found, _ = waste(held, mine, cost, limits, flops, seed=seed)
+    low, high = np.exp(np.quantile(found.log_n, [0.05, 0.95]))
+    lost, least = np.interp(np.log(size), np.log(found.sizes), found.wasted.mean(axis=0)), found.now
+    return (
+        f"If losses stray from the law by {misfit.scale:.0%} over a factor of {np.exp(misfit.length):.2g} (misfit), N* "
+        f"is {human(low)} - {human(high)} (90 %), and {human(size)} parameters are expected to waste {lost:.1%} of the "
+        f"budget; {human(found.sizes[least[0]])} the least, {least[1]:.1%}."
+    )
 
 
 def _grid(

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayeslaw.plan import strayed
+from bayeslaw.data.units import human
+from bayeslaw.errors import PlanError
+from bayeslaw.plan import plan, strayed
 from bayeslaw.plan.candidates import candidates
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.limits import Limits
@@ -107,3 +109,22 @@ def test_loops_are_compared_under_the_misfit(made_fit):
     _, _, wide, drawn, _ = both(fit, Misfit(), 1e21, table=table)
     assert np.isfinite(drawn.log_loss).all()
     assert wide.now[1] > told.now[1]
+
+
+def test_a_plan_tells_what_a_misfit_leaves(fit_of, law_of):
+    fit = sweep(fit_of, law_of)
+    alone, told = plan(fit, 3e20), plan(fit, 3e20, misfit=Misfit())
+    assert told.frame.equals(alone.frame)
+    assert any("take the law to hold everywhere" in note for note in alone.notes)
+    assert not any("hold everywhere" in note for note in told.notes)
+    held = Held(fit, Misfit(), 200)
+    surface = Surface(fit, z=held.z)
+    found, none = strayed.waste(held, surface, cost_of(surface), Limits(), 3e20)
+    assert none.shape == (200, 0)
+    low, high = (human(v) for v in np.exp(np.quantile(found.log_n, [0.05, 0.95])))
+    said = [note for note in told.notes if "(misfit)" in note]
+    assert len(said) == 1
+    assert "by 8% over a factor of 99" in said[0]
+    assert f"N* is {low} - {high} (90 %)" in said[0]
+    with pytest.raises(PlanError, match="below 10"):
+        plan(fit, 3e20, misfit=Misfit(scale=20.0))
