@@ -12,6 +12,7 @@ straddles a jump of the learning rate.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,10 @@ from bayeslaw.data.table import column
 from bayeslaw.errors import DataError
 
 GEOMETRIC = ("step", "tokens", "flops")
+#: losses whose autocorrelation is above this in most bins are taken for running means; of bins of so many rows, and of
+#: so many bins at least, that scatter by this share of the loss at least. The per-step losses of K2-65B, modded-nanogpt
+#: and MultiPowerLaw have .2 at most, and .7 and more once averaged over some ten rows.
+AVERAGED, WHOLE, FEWEST, LEAST = 0.5, 8, 5, 2e-4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,12 +148,29 @@ def bin_runs(
         "log_x": log_x,
     }
     table = pd.DataFrame(data)
+    notes += _averaged(table)
     names = tuple(str(name) for name in table["run"].unique())
     binned = set(names)
     missing = [name for name in runs.names if name not in binned]
     if missing:
         notes.append(f"{len(missing):,} runs have no row in range and no bin: {', '.join(missing[:5])}.")
     return Bins(table, runs.fingerprint, names, tuple(notes))
+
+
+def _averaged(table: Any) -> list[str]:
+    """A sentence on runs whose losses look like running means: neighbours share most of their noise."""
+    # where nothing scatters it is the curve's bend that neighbours share
+    whole = (table["count"] >= WHOLE) & (table["spread"] > LEAST * table["loss"])
+    rho = table.loc[whole].groupby("run", sort=False)["rho"].agg(["median", "size"])
+    found = rho.loc[(rho["median"] > AVERAGED) & (rho["size"] >= FEWEST), "median"]
+    if found.empty:
+        return []
+    names, more = ", ".join(map(repr, found.index[:5])), f" and {len(found) - 5:,} more" if len(found) > 5 else ""
+    return [
+        f"Neighbouring losses share {found.median():.0%} of their noise in {names}{more}, as those of a running or "
+        "exponential mean do. Such noise is hard to tell from what a law misses, and bands of a run's next rows may be "
+        "too narrow: log the losses themselves, or one mean per window."
+    ]
 
 
 def _in_range(curve, rows, x, first, notes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -208,6 +208,25 @@ def test_a_loss_of_zero_is_in_no_bin():
     assert any("1 rows with a loss of 0" in note for note in bins.notes)
 
 
+def averaged(loss):
+    return loss.ewm(alpha=0.1).mean()
+
+
+def test_losses_that_are_running_means_are_told():
+    steps = np.arange(1.0, 4001.0)
+    parts = many(steps, gauss, runs=3).frame
+    assert not Runs.from_frame(parts).bins().notes
+    mean = parts["loss"].where(parts["run"] != "r1", averaged(parts.loc[parts["run"] == "r1", "loss"]))
+    (said,) = Runs.from_frame(parts.assign(loss=mean)).bins().notes
+    assert said.startswith(("Neighbouring losses share 8", "Neighbouring losses share 9"))
+    assert "in 'r1', as those of a running or exponential mean do" in said
+    # a curve without noise bends, and few rows say nothing
+    exact = pd.DataFrame({"step": steps, "loss": law(steps)})
+    assert not Runs.from_frame(exact).bins().notes
+    few = parts[(parts["run"] == "r0") & (parts["step"] <= 60)]
+    assert not Runs.from_frame(few.assign(loss=averaged(few["loss"]))).bins().notes
+
+
 def test_covariates_ride_along():
     steps = np.arange(1.0, 1001.0)
     df = pd.DataFrame({"run": "a", "group": "c4", "n_params": 1e9, "step": steps, "loss": law(steps), "shape": "wide"})
