@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def _numbers(_ctx: click.Context, param: click.Parameter, text: str | None) -> A
 @click.option("--inference-tokens", callback=_numbers, metavar="D", help="Tokens served over the model's life.")
 @click.option("--cost", type=click.Choice(["measured", "6ND"]), default="measured", show_default=True,
               help="FLOP of a token.")  # fmt: skip
-@click.option("--misfit", type=click.FloatRange(min=0), default=0.0, metavar="SHARE",
-              help="How far losses stray from the law over a factor of a hundred: 0.08.")  # fmt: skip
+@click.option("--misfit", type=click.FloatRange(min=0), metavar="SHARE",
+              help="How far losses stray from the law over a factor of a hundred; 0: not at all. [chinchilla, "
+              "chinchilla-interaction: 0.08]")  # fmt: skip
 @seed_option
 @click.option("--plot", metavar="FILE", help="Draw the frontier and the regret (or P(target)), e.g. plan.png.")
 @json_option
@@ -85,7 +87,7 @@ def plan(
     price: float | None,
     devices: int | None,
     cost: str,
-    misfit: float,
+    misfit: float | None,
     seed: int,
     plot: str | None,
     as_json: bool,
@@ -99,6 +101,7 @@ def plan(
     import bayeslaw
     from bayeslaw.plan import Limits, Misfit
     from bayeslaw.plan import plan as make
+    from bayeslaw.plan.reach import ADDITIVE
 
     if (flops is None) == (target_loss is None):
         raise click.UsageError("give a budget (--flops 1e22) or a target (--target-loss 2.0), one of the two.")
@@ -113,7 +116,11 @@ def plan(
             raise click.UsageError("--misfit goes with a budget: a target is told by the law alone.")
         _target(ctx, fit, target_loss, plot, as_json, rates=known, **how)
         ctx.exit(code)
-    found = make(fit, flops, rates=known, misfit=Misfit(scale=misfit) if misfit else None, **how)
+    if misfit is None:
+        stray = Misfit() if fit.problem.layout.law in ADDITIVE else None
+    else:
+        stray = Misfit(scale=misfit) if misfit else None
+    found = make(fit, flops, rates=known, misfit=stray, **how)
     if as_json:
         emit_plan(found)
     else:
@@ -149,6 +156,7 @@ def emit_plan(found: Any) -> None:
                 "expected_loss": choice.loss, "expected_regret": choice.regret},
         sensitivity=rows_of(found.sensitivity),
         decades_beyond_data=found.decades,
+        misfit=None if found.strayed is None else asdict(found.strayed),
         quantity_units=UNITS,
         notes=list(found.notes),
     )  # fmt: skip

@@ -13,7 +13,6 @@ from bayeslaw.data.units import human
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.forecast import bounded
-from bayeslaw.plan import strayed
 from bayeslaw.plan.budget import Rates, parse_budget, settled
 from bayeslaw.plan.costs import cost_of
 from bayeslaw.plan.decision import Choice, bands, choose, limited, plug_in, regret_curve, sensitivity
@@ -21,6 +20,7 @@ from bayeslaw.plan.limits import SIZES, Limits
 from bayeslaw.plan.misfit import Misfit
 from bayeslaw.plan.optimum import least_budget, optimum
 from bayeslaw.plan.reach import Reach, additive, reach_of, unseen
+from bayeslaw.plan.strayed import Strayed, seen
 from bayeslaw.plan.surface import NOISE, Surface, stream
 
 QUANTITIES = ("n_params", "tokens", "recurrence", "tokens_per_param", "loss", "loss_observed")
@@ -45,6 +45,7 @@ class Plan:
     reach : ranges of the data; ``decades`` says how far the median plan lies beyond them.
     cost : what a token was taken to cost, in words.
     notes : sentences a reader of the plan should know. listed : whether the sizes were those of a list.
+    strayed : what a misfit leaves of it: interval of N*, waste, the size that wastes least; None if not asked.
     """
 
     flops: float
@@ -61,6 +62,7 @@ class Plan:
     group: str | None
     notes: tuple[str, ...] = ()
     listed: bool = False
+    strayed: Strayed | None = None
 
     @property
     def decades(self) -> dict[str, float]:
@@ -209,8 +211,8 @@ def plan(
     sizes = {name: float(at[name]) for name in ("n_params", "tokens")}
     notes.append(reach.say(target=target_loss, flops=budget, **sizes))
     notes += [*unseen(surface, choice.recurrence), *limited(surface, price, bound, budget, best)]
-    if misfit is not None:
-        notes.append(strayed.sentence(surface, price, bound, budget, choice.n_params, misfit, seed))
+    left = None if misfit is None else seen(surface, price, bound, budget, choice.n_params, misfit, seed)
+    notes += [] if left is None else [str(left)]
     # at the limit's own end it is the limit that was named
     edge = best.edge & ((best.n_params < bound.largest * 0.9) | (bound.largest >= SIZES[1]))
     if edge.any():
@@ -230,6 +232,7 @@ def plan(
         group,
         tuple(notes),
         bound.sizes is not None,
+        left,
     )
 
 

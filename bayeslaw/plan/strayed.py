@@ -9,6 +9,8 @@ is left of either; the law's own optimum, whose coefficients a misfit sets free,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -20,7 +22,7 @@ from bayeslaw.plan.limits import Limits
 from bayeslaw.plan.misfit import Held, Misfit, Places
 from bayeslaw.plan.optimum import favoured, loss_at, recurrences_of, tokens_for
 from bayeslaw.plan.surface import STRAYED, Surface, stream
-from bayeslaw.plan.value import Waste, budgets_below, choices, wasted
+from bayeslaw.plan.value import Waste, budgets_below, choices, wasted_of
 
 #: budgets at which the least loss is tabulated; how far (factor) the sizes looked at reach beyond the law's optima
 BUDGETS, REACH = 13, 2.0
@@ -68,21 +70,44 @@ def waste(
     # a larger budget need not be spent
     frontier = np.minimum.accumulate(frontier, axis=1)
     there, log_n = out[mine]
-    return Waste(sizes, wasted(there, frontier, shares), log_n), strays[:, len(loops) * len(n) :]
+    return Waste(sizes, wasted_of(there, frontier, shares), log_n), strays[:, len(loops) * len(n) :]
 
 
-def sentence(surface: Surface, cost: Cost, limits: Limits, flops: float, size: float, misfit: Misfit, seed: int) -> str:
-    """Where N* lies under a misfit, and what training ``size`` wastes of the budget, for a plan by the law alone."""
+@dataclass(frozen=True)
+class Strayed:
+    """A plan by the law alone, seen with the misfit: 90 % interval of N*, and shares of the budget wasted.
+
+    ``size`` is the plan's and is expected to waste ``wasted``; ``best`` is the size of least expected waste, ``least``.
+    """
+
+    misfit: Misfit
+    lo90: float
+    hi90: float
+    size: float
+    wasted: float
+    best: float
+    least: float
+
+    def __str__(self) -> str:
+        over = f"{self.misfit.scale:.0%} over a factor of {np.exp(self.misfit.length):.2g}"
+        low, high, size, best = map(human, (self.lo90, self.hi90, self.size, self.best))
+        return (
+            f"If losses stray from the law by {over} (misfit), N* is {low} - {high} (90 %), and {size} parameters are "
+            f"expected to waste {self.wasted:.1%} of the budget; {best} the least, {self.least:.1%}."
+        )
+
+
+def seen(
+    surface: Surface, cost: Cost, limits: Limits, flops: float, size: float, misfit: Misfit, seed: int = 0
+) -> Strayed:
+    """What a misfit leaves of a plan by the law's own ``surface`` that trains ``size``."""
     held = Held(surface.fit, misfit, surface.count, seed)
     mine = Surface(surface.fit, surface.group, draws=surface.count, seed=seed, z=held.z)
     found, _ = waste(held, mine, cost, limits, flops, seed=seed)
     low, high = np.exp(np.quantile(found.log_n, [0.05, 0.95]))
-    lost, least = np.interp(np.log(size), np.log(found.sizes), found.wasted.mean(axis=0)), found.now
-    return (
-        f"If losses stray from the law by {misfit.scale:.0%} over a factor of {np.exp(misfit.length):.2g} (misfit), N* "
-        f"is {human(low)} - {human(high)} (90 %), and {human(size)} parameters are expected to waste {lost:.1%} of the "
-        f"budget; {human(found.sizes[least[0]])} the least, {least[1]:.1%}."
-    )
+    wasted = np.interp(np.log(size), np.log(found.sizes), found.wasted.mean(axis=0))
+    at, least = found.now
+    return Strayed(misfit, float(low), float(high), size, float(wasted), float(found.sizes[at]), least)
 
 
 def _grid(

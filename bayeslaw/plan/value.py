@@ -60,7 +60,7 @@ def budgets_below(surface: Surface, cost: Cost, limits: Limits, flops: float, co
     return np.geomspace(max(1e-3, least_budget(surface, cost, limits) / flops), 1, count)
 
 
-def wasted(loss: np.ndarray, frontier: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def wasted_of(loss: np.ndarray, frontier: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Share of the budget (S, g) that a loss (S, g) wastes: what the least budget of the same loss would have left.
 
     ``frontier`` (S, B) is the least loss at ``shares`` (B,) of the budget, ascending, of a draw each.
@@ -82,7 +82,7 @@ def waste(surface: Surface, cost: Cost, limits: Limits, flops: float) -> Waste:
     loss = loss_at(surface, cost, limits, flops, sizes[None, :], float(best.recurrence[0]))
     shares = budgets_below(surface, cost, limits, flops)
     frontier = np.stack([optimum(surface, cost, flops * s, limits).loss for s in shares], axis=1)
-    return Waste(np.asarray(sizes), wasted(loss, frontier, shares), np.log(best.n_params))
+    return Waste(np.asarray(sizes), wasted_of(loss, frontier, shares), np.log(best.n_params))
 
 
 def by_the_fit_alone(surface: Surface, cost: Cost, limits: Limits, flops: float, big: Waste) -> list[str]:

@@ -64,6 +64,17 @@ def test_a_plan_as_json(saved):
         assert set(found[name]) == COLUMNS
     assert found["flops"] == 5.76e23
     assert found["decades_beyond_data"]["flops"] > 1
+    left = found["misfit"]
+    assert left["misfit"] == {"scale": 0.08, "length": 4.6}
+    assert left["lo90"] < left["size"] < left["hi90"]
+    assert 0 < left["least"] <= left["wasted"] < 1
+    assert any("(misfit)" in note for note in found["notes"])
+    alone = json.loads(run("plan", saved, "--flops", "5.76e23", "--json", "--misfit", "0").stdout)
+    assert alone["misfit"] is None
+    assert alone["n_params"] == found["n_params"]
+    refused = run("plan", saved, "--target-loss", "2.5", "--misfit", "0.05")
+    assert refused.exit_code == 2
+    assert "goes with a budget" in refused.stderr
 
 
 def test_a_plan_in_words_and_money(saved, tmp_path):

@@ -122,6 +122,8 @@ def test_a_plan_tells_what_a_misfit_leaves(fit_of, law_of):
     found, none = strayed.waste(held, surface, cost_of(surface), Limits(), 3e20)
     assert none.shape == (200, 0)
     low, high = (human(v) for v in np.exp(np.quantile(found.log_n, [0.05, 0.95])))
+    assert alone.strayed is None
+    assert told.strayed.least <= told.strayed.wasted
     said = [note for note in told.notes if "(misfit)" in note]
     assert len(said) == 1
     assert "by 8% over a factor of 99" in said[0]
