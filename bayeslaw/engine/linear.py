@@ -174,17 +174,19 @@ def eliminated(information: Array, score: Array, k: int) -> tuple[Array, Array, 
     return jnp.sum(gain), information, score
 
 
-def posterior(r: Array, var: Array, g: Array, mask: Array) -> tuple[Array, Array]:
-    """Mean (K,) of b given r, and the Cholesky factor (K, K) of its precision. With every row masked: the prior."""
+def halfway(r: Array, var: Array, g: Array, mask: Array) -> tuple[Array, Array]:
+    """Of b given r: the Cholesky factor L (K, K) of its precision, and ``L' mean`` (K,). With every row masked: the
+    prior's."""
     weight = jnp.where(mask, 1 / var, 0.0)
     weighted = g * weight[:, None]
     chol = jnp.linalg.cholesky(jnp.eye(g.shape[-1], dtype=g.dtype) + g.T @ weighted)
-    return cho_solve((chol, True), weighted.T @ r), chol
+    return chol, solve_triangular(chol, weighted.T @ r, lower=True)
 
 
-def draw(mean: Array, chol: Array, noise: Array) -> Array:
-    """One exact draw of b from standard normals ``noise`` (K,)."""
-    return mean + solve_triangular(chol, noise, lower=True, trans=1)
+def draw(chol: Array, half: Array, noise: Array) -> Array:
+    """One exact draw of b from standard normals ``noise`` (K,), see ``halfway``: mean and deviation come out of one
+    solve, because two that do not wait for one another can stop for ever (``log_evidences``)."""
+    return solve_triangular(chol, half + noise, lower=True, trans=1)
 
 
 def leave_one_out(r: Array, var: Array, g: Array, mask: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.layout import Layout
-from bayeslaw.engine.predict import together
+from bayeslaw.engine.predict import in_batches, together
 
 
 def pointwise(problem: Problem, z: np.ndarray, unit: str) -> np.ndarray:
@@ -47,4 +47,6 @@ def _program(layout: Layout, by_bin: bool):
         r, var, g = density.pieces(layout, v, data, drawn or None)
         return jax.vmap(linear.leave_one_out)(r, var, g, data["rows"]["mask"])
 
-    return jax.jit(lambda z, paths, data: jax.lax.map(lambda a: one(a[0], a[1], data), (z, paths), batch_size=16))
+    # all rows of a series are one factorisation; whole series are factorised in batches of their own
+    mapped = in_batches if by_bin else jax.lax.map
+    return jax.jit(lambda z, paths, data: mapped(lambda a: one(a[0], a[1], data), (z, paths)))

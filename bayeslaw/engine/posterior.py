@@ -11,7 +11,7 @@ import numpy as np
 from bayeslaw.engine.assemble import Problem
 from bayeslaw.engine.layout import Layout
 from bayeslaw.engine.levels import PATHS
-from bayeslaw.engine.predict import together
+from bayeslaw.engine.predict import in_batches, together
 
 #: with more series than this, run-level parameters are left to be computed by a forecast
 MOST_SERIES = 256
@@ -54,9 +54,7 @@ def _program(layout: Layout, with_runs: bool):
     import jax
 
     def run(z, noise, paths, log_n, data):
-        return jax.lax.map(
-            lambda a: _one(layout, with_runs, a[0], a[1], a[2], log_n, data), (z, noise, paths), batch_size=16
-        )
+        return in_batches(lambda a: _one(layout, with_runs, a[0], a[1], a[2], log_n, data), (z, noise, paths))
 
     return jax.jit(run)
 
@@ -110,7 +108,7 @@ def _series(
         r, var, g = density.pieces(layout, v, data, paths or None)
 
         def draw(r, var, g, mask, eps):
-            return linear.draw(*linear.posterior(r, var, g, mask), eps)
+            return linear.draw(*linear.halfway(r, var, g, mask), eps)
 
         b = jax.vmap(draw)(r, var, g, data["rows"]["mask"], noise)
         for i, effect in enumerate(layout.effects):

@@ -51,14 +51,13 @@ def _curves(layout: Layout):
         r, var, g = density.pieces(layout, v, {**data, "rows": known}, drawn if layout.paths else None)
 
         def series(r, var, g, mask, g_target, noise):
-            mean, chol = linear.posterior(r, var, g, mask)
-            return g_target @ linear.draw(mean, chol, noise)
+            return g_target @ linear.draw(*linear.halfway(r, var, g, mask), noise)
 
         shift = jax.vmap(series)(r, var, g, known["mask"], g_target, noise) if layout.effect_count else 0.0
         return log_f + shift, jnp.sqrt(density.white_variance(v, target["log_x"], 0.0))
 
     def run(z, known, target, fresh, noise, paths, data):
-        return jax.lax.map(lambda a: one(a, known, target, data), (z, fresh, noise, paths), batch_size=BATCH)
+        return in_batches(lambda a: one(a, known, target, data), (z, fresh, noise, paths))
 
     return jax.jit(run)
 
@@ -75,7 +74,7 @@ def _evidence(layout: Layout):
         v = extended(layout, params.values(layout, data["prior"], z), fresh)
         return density.series_log_likelihood(layout, v, data)
 
-    return jax.jit(lambda z, fresh, data: jax.lax.map(lambda a: one(a, data), (z, fresh), batch_size=BATCH))
+    return jax.jit(lambda z, fresh, data: jax.lax.map(lambda a: one(a, data), (z, fresh)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -91,9 +90,24 @@ def _together(layout: Layout):
         v = extended(layout, params.values(layout, data["prior"], z), fresh)
         return density.evidence_and_paths(layout, v, data, noise)
 
-    return jax.jit(
-        lambda z, fresh, noise, data: jax.lax.map(lambda a: one(a, data), (z, fresh, noise), batch_size=BATCH)
-    )
+    return jax.jit(lambda z, fresh, noise, data: jax.lax.map(lambda a: one(a, data), (z, fresh, noise)))
+
+
+def in_batches(function: Any, arguments: Any) -> Any:
+    """``function`` of every draw, along the first axis of its arguments, ``BATCH`` of them at once.
+
+    The last draw is repeated to fill the last batch: ``lax.map`` would work on a smaller last batch beside the others,
+    and two batches that do not wait for one another can stop for ever (``linear.log_evidences``). For the same reason
+    what factorises in batches of its own takes one draw at a time.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    count = len(jax.tree.leaves(arguments)[0])
+    size = min(BATCH, count)
+    last = np.minimum(np.arange(-(-count // size) * size), count - 1)
+    filled = jax.tree.map(lambda a: jnp.asarray(a)[last], arguments)
+    return jax.tree.map(lambda a: a[:count], jax.lax.map(function, filled, batch_size=size))
 
 
 def curve_draws(

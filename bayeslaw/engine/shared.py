@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
+from jax.scipy.linalg import solve_triangular
 
 from bayeslaw.engine import discrepancy, linear
 from bayeslaw.engine.layout import Layout
@@ -86,7 +86,8 @@ def evidence_and_draw(
     noise: Mapping[str, Array],
 ) -> tuple[Array, dict[str, Array]]:
     """``log_evidence``, and one exact draw of every path's coefficients given the residuals, name → (members, L), from
-    standard normals of these shapes. Both come from one factorisation, for the reason that ``predict.together`` gives.
+    standard normals of these shapes. Each factorisation and each solve waits for the one before it, for the reason that
+    ``predict.together`` gives.
     """
     information, score, at_zero = _tellings(layout, v, data, r, var, g)
     total, kept = jnp.sum(at_zero), []
@@ -94,14 +95,14 @@ def evidence_and_draw(
         information, score = _grouped(layout, data["rows"], i, information, score)
         k = path.knots
         chol = jnp.linalg.cholesky(jnp.eye(k, dtype=score.dtype) + information[:, :k, :k])
-        kept.append((chol, score[:, :k], information[:, :k, k:]))
-        both = jax.vmap(lambda c, b: cho_solve((c, True), b))(
+        half = jax.vmap(lambda c, b: solve_triangular(c, b, lower=True))(
             chol, jnp.concatenate([score[:, :k, None], information[:, :k, k:]], axis=2)
         )
-        total = total + jnp.sum(0.5 * jnp.sum(score[:, :k] * both[:, :, 0], axis=1))
-        total = total - jnp.sum(jnp.log(jnp.diagonal(chol, axis1=1, axis2=2)))
-        score = score[:, k:] - jnp.einsum("glm,gl->gm", information[:, :k, k:], both[:, :, 0])
-        information = information[:, k:, k:] - jnp.einsum("glm,gln->gmn", information[:, :k, k:], both[:, :, 1:])
+        own, across = half[:, :, 0], half[:, :, 1:]
+        kept.append((chol, own, across))
+        total = total + 0.5 * jnp.sum(own**2) - jnp.sum(jnp.log(jnp.diagonal(chol, axis1=1, axis2=2)))
+        score = score[:, k:] - jnp.einsum("glm,gl->gm", across, own)
+        information = information[:, k:, k:] - jnp.einsum("glm,gln->gmn", across, across)
     drawn: dict[str, Array] = {}
     outer = None
     for i, path in reversed(list(enumerate(layout.paths))):
@@ -109,7 +110,7 @@ def evidence_and_draw(
         if outer is not None:
             outer = outer[_above(layout, data["rows"], i)]
             own = own - jnp.einsum("glm,gm->gl", across, outer)
-        one = jax.vmap(lambda c, s, e: linear.draw(cho_solve((c, True), s), c, e))(chol, own, noise[path.name])
+        one = jax.vmap(linear.draw)(chol, own, noise[path.name])
         drawn[path.name] = one
         outer = one if outer is None else jnp.concatenate([one, outer], axis=1)
     return total, drawn

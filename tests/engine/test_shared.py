@@ -1,6 +1,7 @@
 """Paths that series share, against dense Gaussian formulas and on curves made to have one."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from bayeslaw.engine.assemble import assemble
 from bayeslaw.engine.conditioning import conditioned
 from bayeslaw.engine.levels import orders_of
 from bayeslaw.engine.pointwise import pointwise
+from bayeslaw.engine.predict import in_batches
 
 
 def path_card(extends, **tables):
@@ -324,3 +326,16 @@ def test_knots_reach_where_the_forecast_goes():
     at = pd.DataFrame({"run": "a", "n_params": 1e8, "tokens": [1.5e10, 1e12]})
     near, far = (bl.forecast(fit, rows, known, draws=50).curve for rows in (at[:1], at))
     np.testing.assert_allclose(far[:, 0], near[:, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 5, 16, 37])
+def test_batches_are_whole_and_change_nothing(count):
+    """A last batch of another size would be worked on beside the others, and both could wait for ever."""
+    chols = np.eye(3) * np.arange(1.0, count + 1)[:, None, None]
+
+    def both(m):
+        return in_batches(jnp.linalg.cholesky, m)
+
+    np.testing.assert_allclose(both(chols**2), chols, rtol=1e-6)
+    # one factorisation in the whole program, inside the loop
+    assert str(jax.make_jaxpr(both)(chols)).count(" = cholesky ") == 1
