@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayeslaw.data.columns import ONE_PER_RUN, TEXT
 from bayeslaw.data.runs import Runs
+from bayeslaw.data.settle import HIGH_LOSS
 from bayeslaw.data.table import as_frame
 from bayeslaw.data.units import exact
 from bayeslaw.engine.conditioning import conditioned
@@ -133,11 +134,25 @@ def forecast(
     with jax.enable_x64(True), np.errstate(over="ignore"):
         curve, observed, own, notes = conditioned(fit.problem, fit.draws(draws), rows, known, schedules or {}, rng)
     frame = _summary(rows.frame, curve, observed, levels)
+    notes = [*notes, *_high(frame)]
     if backtest is not False:
         seen = None if known is None else known.frame
         said = untested(fit, frame, seen) if backtest is None else backtest.told(fit, frame, seen)
         notes = [*notes, *said]
     return Band(frame, curve, observed, levels, tuple(notes), own)
+
+
+def _high(frame: Any) -> list[str]:
+    """A sentence on rows whose loss is none of a language model: the law has left where it holds."""
+    tall = frame.loc[frame["median"] > HIGH_LOSS, "run"]
+    if tall.empty:
+        return []
+    runs = [str(run) for run in dict.fromkeys(tall)]
+    more = f" and {len(runs) - 1:,} more" if len(runs) > 1 else ""
+    return [
+        f"Run {runs[0]!r}{more}: a median above {HIGH_LOSS:g} nats a token is more than a guess among all tokens has "
+        "(about 11). No law holds there."
+    ]
 
 
 def _levels(levels: Any) -> tuple[float, ...]:

@@ -175,6 +175,14 @@ def test_same_seed_same_band(toy_fit, rows):
     assert (first.observed != other.observed).all()
 
 
+def test_losses_that_no_model_has_are_told(toy_fit, rows, band):
+    """A few thousand tokens trained on: the law says dozens of nats, and the reader that it does not hold there."""
+    assert not [note for note in band.notes if "No law holds" in note]
+    early = pd.concat([rows("tiny", steps=[1]), rows("small", steps=[1])]).assign(tokens=2e4)
+    (said,) = [note for note in forecast(toy_fit, early, draws=DRAWS).notes if "No law holds" in note]
+    assert said.startswith("Run 'tiny' and 1 more: a median above 15 nats a token")
+
+
 def test_levels(toy_fit, rows):
     found = forecast(toy_fit, rows("new"), levels=[0.8, 0.975], draws=DRAWS)
     assert {"lo80", "hi80", "lo97.5", "curve_hi97.5"} <= set(found.frame.columns)

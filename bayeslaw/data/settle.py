@@ -14,6 +14,7 @@ from bayeslaw.data.facts import Ledger
 from bayeslaw.data.units import exact
 from bayeslaw.errors import DataError, DataWarning
 
+#: a loss above this, nats per token, is none of a language model
 HIGH_LOSS = 15.0
 CONSTANT_ROWS = 8
 #: rows that a resume at a run's first step must have written again to be warned of: its counter may have begun anew

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bayeslaw.data.runs import Runs
+from bayeslaw.data.settle import HIGH_LOSS
 from bayeslaw.data.units import human, parse
 from bayeslaw.errors import PlanError
 from bayeslaw.fit import Fit
 from bayeslaw.plan.costs import Cost, cost_of
-from bayeslaw.plan.decision import HIGH
 from bayeslaw.plan.surface import Surface, plannable
 
 #: variance of a Student-t with fewer degrees of freedom is infinite, or as good as
@@ -148,7 +148,7 @@ def frame_of(table: Any) -> pd.DataFrame:
 
 def _refuse_high(frame: Any, loss: np.ndarray) -> None:
     """PlanError for a candidate whose expected loss (c,) is none: what the law says there is nothing to learn from."""
-    if (loss > HIGH).any():
+    if (loss > HIGH_LOSS).any():
         at = int(loss.argmax())
         n, d = (human(float(frame[name][at])) for name in ("n_params", "tokens"))
         raise PlanError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from bayeslaw.data.settle import HIGH_LOSS
 from bayeslaw.data.units import human
 from bayeslaw.plan.costs import Cost
 from bayeslaw.plan.limits import SIZES, Limits
@@ -26,8 +27,6 @@ AT, SOME = 2e-3, 0.1
 BOUNDS = ("sizes", "max_params", "memory", "max_tokens")
 #: what is told of draws
 BANDS = ("mean", "median", "lo50", "hi50", "lo90", "hi90")
-#: a loss above this, nats per token, is none of a language model
-HIGH = 15.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def limited(surface: Surface, cost: Cost, limits: Limits, flops: float, best: Op
                 f"Without limits on size and tokens the best is {human(n)} parameters on {human(d)} tokens, whose loss "
                 f"of {loss:.4f} is {f'{less:.4f}' if less >= 1e-4 else 'less than 0.0001'} lower (medians)."
             )
-    if float(np.median(best.loss)) > HIGH:
+    if float(np.median(best.loss)) > HIGH_LOSS:
         notes.append(
             f"A loss of {np.median(best.loss):.3g} nats a token is more than a guess among all tokens has (about 11). "
             "No law holds there, and such a model is of no use."
