@@ -126,13 +126,10 @@ def plan(
     else:
         emit_text(str(found))
     if plot is not None:
-        from bayeslaw.plan.frontier import frontier
+        from bayeslaw.plan.frontier import frontier_about
         from bayeslaw.plots.planning import plot_plan
 
-        first, last = found.reach.flops
-        low = found.flops if found.flops < first else None  # a budget below all runs is in the picture too
-        line = frontier(fit, low, 3 * max(found.flops, last), **how)
-        draw(plot_plan(found, line), plot)
+        draw(plot_plan(found, frontier_about(fit, found, **how)), plot)
         talk(f"drew {plot}")
     ctx.exit(code)
 

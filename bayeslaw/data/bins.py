@@ -11,6 +11,7 @@ straddles a jump of the learning rate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,10 +110,7 @@ def bin_runs(
     notes: list[str] = []
     dead = runs.dropped
     if dead:
-        notes.append(
-            f"Left out, for it has not one finite loss: {', '.join(map(repr, dead[:5]))}"
-            f"{f' and {len(dead) - 5:,} more runs' if len(dead) > 5 else ''}."
-        )
+        notes.append(f"Left out, for it has not one finite loss: {_some(dead)}.")
     curve, rows, x = _in_range(curve, rows, x, first, notes)
     positive = runs.frame["loss"].to_numpy(float)[rows] > 0
     if not positive.all():
@@ -157,6 +155,12 @@ def bin_runs(
     return Bins(table, runs.fingerprint, names, tuple(notes))
 
 
+def _some(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are."""
+    more = f" and {len(names) - 5:,} more runs" if len(names) > 5 else ""
+    return f"{', '.join(map(repr, names[:5]))}{more}"
+
+
 def _averaged(table: Any) -> list[str]:
     """A sentence on runs whose losses look like running means: neighbours share most of their noise."""
     # where nothing scatters it is the curve's bend that neighbours share
@@ -165,11 +169,10 @@ def _averaged(table: Any) -> list[str]:
     found = rho.loc[(rho["median"] > AVERAGED) & (rho["size"] >= FEWEST), "median"]
     if found.empty:
         return []
-    names, more = ", ".join(map(repr, found.index[:5])), f" and {len(found) - 5:,} more" if len(found) > 5 else ""
     return [
-        f"Neighbouring losses share {found.median():.0%} of their noise in {names}{more}, as those of a running or "
-        "exponential mean do. Such noise is hard to tell from what a law misses, and bands of a run's next rows may be "
-        "too narrow: log the losses themselves, or one mean per window."
+        f"Neighbouring losses share {found.median():.0%} of their noise in {_some(list(found.index))}, as those of a "
+        "running or exponential mean do. Such noise is hard to tell from what a law misses, and bands of a run's next "
+        "rows may be too narrow: log the losses themselves, or one mean per window."
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,9 @@ from bayeslaw.plan.limits import Limits
 from bayeslaw.plan.optimum import least_budget, optimum
 from bayeslaw.plan.reach import reach_of
 from bayeslaw.plan.surface import Surface
+
+if TYPE_CHECKING:
+    from bayeslaw.plan.planning import Plan
 
 
 def frontier(
@@ -53,3 +58,9 @@ def frontier(
             row |= {f"{name}_{k}": float(v) for k, v in bands(value).items() if k != "mean"}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def frontier_about(fit: Fit, plan: Plan, **how: Any) -> pd.DataFrame:
+    """The frontier that a plan is drawn on: the data's budgets and its own, also below them all; ``how`` as above."""
+    first, last = plan.reach.flops
+    return frontier(fit, plan.flops if plan.flops < first else None, 3 * max(plan.flops, last), **how)

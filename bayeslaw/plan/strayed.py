@@ -48,8 +48,8 @@ def waste(
 
     ``surface`` is of ``held.z``, and draws of the two belong together.
     """
-    loops, mine = recurrences_of(surface, limits), float(favoured(surface, cost, flops, limits).recurrence[0])
-    sizes = choices(surface, cost, limits, flops, REACH)
+    loops, best = recurrences_of(surface, limits), favoured(surface, cost, flops, limits)
+    sizes = choices(best, limits, REACH)
     shares = budgets_below(surface, cost, limits, flops, BUDGETS)
     free = limits.allowed is None
     # smaller budgets have smaller best sizes, about as their root; half as many of them tell how low their losses go
@@ -64,12 +64,12 @@ def waste(
     for i, loop in enumerate(loops):
         log_loss = np.log(law[i]) + strays[:, i * len(n) : (i + 1) * len(n)]
         below = log_loss[:, : less.size].reshape(len(strays), *less.shape)
-        best, least = lowest(np.log(sizes)[None, :], log_loss[:, None, less.size :], free)
-        out[loop] = log_loss[:, less.size :], best[:, 0]
+        at, least = lowest(np.log(sizes)[None, :], log_loss[:, None, less.size :], free)
+        out[loop] = log_loss[:, less.size :], at[:, 0]
         frontier = np.minimum(frontier, np.concatenate([lowest(np.log(less), below, free)[1], least], axis=1))
     # a larger budget need not be spent
     frontier = np.minimum.accumulate(frontier, axis=1)
-    there, log_n = out[mine]
+    there, log_n = out[float(best.recurrence[0])]
     return Waste(sizes, wasted_of(there, frontier, shares), log_n), strays[:, len(loops) * len(n) :]
 
 

@@ -22,7 +22,7 @@ from bayeslaw.errors import PlanError
 from bayeslaw.plan.candidates import Candidates
 from bayeslaw.plan.costs import Cost
 from bayeslaw.plan.limits import SIZES, Limits
-from bayeslaw.plan.optimum import favoured, least_budget, loss_at, optimum
+from bayeslaw.plan.optimum import Optimum, favoured, least_budget, loss_at, optimum
 from bayeslaw.plan.surface import OUTCOMES, Surface, stream
 
 #: sizes among which the big run's is chosen anew, and budgets at which each draw's optimum is tabulated
@@ -47,11 +47,11 @@ class Waste:
         return int(mean.argmin()), float(mean.min())
 
 
-def choices(surface: Surface, cost: Cost, limits: Limits, flops: float, reach: float = 1.0) -> np.ndarray:
+def choices(best: Optimum, limits: Limits, reach: float = 1.0) -> np.ndarray:
     """Sizes (g,) worth a look: those allowed, or evenly in logs over the draws' optima and ``reach`` times beyond."""
     if limits.allowed is not None:
         return limits.allowed
-    low, high = np.quantile(favoured(surface, cost, flops, limits).n_params, [0.002, 0.998])
+    low, high = np.quantile(best.n_params, [0.002, 0.998])
     return np.geomspace(max(low / reach, SIZES[0]), min(high * reach, limits.largest), CHOICES)
 
 
@@ -78,7 +78,7 @@ def waste(surface: Surface, cost: Cost, limits: Limits, flops: float) -> Waste:
     A size whose serving the budget does not pay for wastes all of it. PlanError if it pays for none.
     """
     best = favoured(surface, cost, flops, limits)
-    sizes = choices(surface, cost, limits, flops)
+    sizes = choices(best, limits)
     loss = loss_at(surface, cost, limits, flops, sizes[None, :], float(best.recurrence[0]))
     shares = budgets_below(surface, cost, limits, flops)
     frontier = np.stack([optimum(surface, cost, flops * s, limits).loss for s in shares], axis=1)

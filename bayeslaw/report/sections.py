@@ -158,7 +158,7 @@ def _calibration(fit: Fit, backtest: Any, number: Any) -> dict:
 def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
     from bayeslaw.plan import plan
     from bayeslaw.plan.costs import cost_of
-    from bayeslaw.plan.frontier import frontier
+    from bayeslaw.plan.frontier import frontier_about
     from bayeslaw.plan.reach import reach_of
     from bayeslaw.plan.surface import Surface
     from bayeslaw.plots.planning import draw_frontier, draw_regret
@@ -170,9 +170,7 @@ def _plan(fit: Fit, flops: float | str | None, seed: int, number: Any) -> dict:
             found = plan(fit, 10 * reach_of(surface, cost_of(surface)).flops[1], seed=seed)
         else:
             found = plan(fit, flops, seed=seed)
-        first, last = found.reach.flops
-        low = found.flops if found.flops < first else None  # a budget below all runs is in the picture too
-        line = frontier(fit, low, 3 * max(found.flops, last), group=found.group, seed=seed)
+        line = frontier_about(fit, found, group=found.group, seed=seed)
     except BayeslawError as error:
         if flops is not None:
             raise
